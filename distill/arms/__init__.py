@@ -1,0 +1,1 @@
+"""Ways of making a small model: one file per arm."""

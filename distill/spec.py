@@ -1,0 +1,420 @@
+"""RunSpec: everything that decides a run's outcome, frozen. The form, the command line, the YAML and the docs come from it.
+
+A stage caches by the digest of its own part (:meth:`RunSpec.stage_digest`), so a new name, executor or check re-does nothing
+upstream. Options of teachers and arms belong to the file that registers them; here they are checked against that file's model.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from distill.errors import SpecError, nearest
+from distill.files import digest_of
+
+SPEC_VERSION = 1
+
+
+class Part(BaseModel):
+    """A frozen piece of a spec in which an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class PackSource(Part):
+    """A data set that a Python package carries."""
+
+    kind: Literal["pack"] = "pack"
+    name: str = Field(description="Name of the pack's data set, see `heirloom packs`.")
+
+
+class FileSource(Part):
+    """A file on this machine: CSV, TSV, JSONL or Parquet."""
+
+    kind: Literal["file"] = "file"
+    path: str = Field(description="Path to the file.")
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
+    encoding: str | None = Field(None, description="Text encoding; guessed, and said, when empty.")
+
+
+class HubSource(Part):
+    """A data set on the Hugging Face hub."""
+
+    kind: Literal["hub"] = "hub"
+    id: str = Field(description="Data set id, such as 'cardiffnlp/tweet_eval'.")
+    config: str | None = None
+    split: str | None = Field(None, description="One split; all of them when empty, kept as they are.")
+    revision: str | None = None
+
+
+Source = Annotated[PackSource | FileSource | HubSource, Field(discriminator="kind")]
+
+
+class Columns(Part):
+    """Which column holds what."""
+
+    text: str = "text"
+    pair: str | None = Field(None, description="Second text of a sentence pair.")
+    label: str | None = Field(None, description="Human label; empty cells are unlabelled rows.")
+    id: str | None = Field(None, description="Unique row name; the row number serves when empty.")
+    split: str | None = Field(None, description="A split that comes with the data: train, dev or test.")
+    groups: tuple[str, ...] = Field((), description="Columns to compare groups by, such as gender or language.")
+
+
+class SplitSpec(Part):
+    """How rows are dealt out. A number below 1 is a share, from 1 on a count; what the data lacks is taken from the pool."""
+
+    seed: int = 13
+    teacher_train: float = Field(0.3, ge=0, description="Labelled rows the teacher is fine-tuned on.")
+    pool: float = Field(0.5, ge=0, description="Rows whose human labels are hidden and that the teacher labels.")
+    dev: float = Field(0.08, ge=0, description="Labelled rows every choice is made on.")
+    test: float = Field(0.12, gt=0, description="Frozen rows that only the audit sees.")
+    keep_given: bool = Field(True, description="Keep the split that comes with the data.")
+    near_duplicate: float = Field(0.8, gt=0, le=1, description="Jaccard similarity from which two texts are the same.")
+
+
+class DataSpec(Part):
+    """The rows, their meaning and their split."""
+
+    source: Source
+    columns: Columns = Columns()
+    labels: tuple[str, ...] = Field((), description="Label names in order; found in the data when empty.")
+    label_map: dict[str, str] = Field({}, description="Data label to the teacher's label, where they differ.")
+    definitions: dict[str, str] = Field({}, description="What each label means; shown to reviewers.")
+    positive: str | None = Field(
+        None, description="The label that is good for the person concerned (bias is binarised on it)."
+    )
+    language: str | None = Field(None, description="ISO 639-1 code, when all texts share one language.")
+    max_rows: int | None = Field(None, ge=1, description="Use a seeded sample of this many rows.")
+    personal_data: Literal["keep", "mask", "drop"] = Field(
+        "keep", description="What to do with texts in which personal data are found, before the teacher sees them."
+    )
+    split: SplitSpec = SplitSpec()
+
+
+class TeacherSpec(Part):
+    """The model that is asked: a registered backend and its options."""
+
+    kind: str = Field("fine_tuned", description="Backend: see `heirloom teachers`.")
+    options: dict[str, Any] = {}
+
+
+class SignalSpec(Part):
+    """How the teacher labels the pool."""
+
+    max_labels: int = Field(15_000, ge=1, description="At most this many synthetic labels in one job.")
+    batch_size: int = Field(64, ge=1)
+    max_tokens: int = Field(64, ge=4, description="Longer texts are cut.")
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class StudentSpec(Part):
+    """Where a student's weights come from."""
+
+    init: Literal["layers", "checkpoint"] = "layers"
+    layers: int | tuple[int, ...] = Field(
+        2, description="How many layers of the teacher, spread evenly; or exactly which."
+    )
+    checkpoint: str | None = Field(None, description="Directory or hub id, when init is 'checkpoint'.")
+
+    @model_validator(mode="after")
+    def _checkpoint_named(self) -> StudentSpec:
+        if self.init == "checkpoint" and not self.checkpoint:
+            raise ValueError("a student from a checkpoint needs 'checkpoint': a directory or a hub id")
+        if isinstance(self.layers, int) and self.layers < 1:
+            raise ValueError("a student needs at least one layer")
+        return self
+
+
+class TrainingSpec(Part):
+    """How a student learns."""
+
+    temperature: float = Field(2.0, gt=0, le=20, description="Softens teacher and student alike; the loss is times T².")
+    hard_label_weight: float = Field(0.0, ge=0, le=1, description="Share of the loss that looks at the label alone.")
+    learning_rate: float = Field(2e-4, gt=0, le=1)
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup: float = Field(0.06, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
+    epochs: int = Field(2, ge=1, le=100)
+    batch_size: int = Field(32, ge=1)
+    max_texts: int | None = Field(None, ge=1, description="Train on at most this many of the labelled texts.")
+    weight_decay: float = Field(0.01, ge=0)
+    clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    freeze_embeddings: bool = True
+    patience: int | None = Field(None, ge=1, description="Stop after so many checks without better dev agreement.")
+    checks_per_epoch: int = Field(4, ge=1, description="How often dev agreement is measured.")
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class ArmSpec(Part):
+    """One candidate: a registered way of making a small model, with its options and its own student or training if it differs."""
+
+    kind: str
+    name: str = Field("", description="Shown everywhere; the kind when empty.")
+    options: dict[str, Any] = {}
+    student: StudentSpec | None = None
+    training: TrainingSpec | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_word(cls, value: Any) -> Any:
+        """``- distilled`` is short for ``- {kind: distilled}``."""
+        value = {"kind": value} if isinstance(value, str) else value
+        if isinstance(value, dict) and not value.get("name"):
+            value = {**value, "name": value.get("kind", "")}
+        return value
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if not value.replace("_", "").replace("-", "").isalnum() or not value.isascii() or value == "teacher":
+            raise ValueError("an arm's name has letters, digits, '_' and '-' only, and is not 'teacher'")
+        return value
+
+
+class ReviewSpec(Part):
+    """What people are asked to check."""
+
+    required: bool = Field(False, description="Wait for the review before any student is trained.")
+    fraction: float = Field(0.15, gt=0, le=1, description="Share of the synthetic labels to check.")
+    max_wrong: float = Field(0.05, gt=0, lt=1, description="Largest share of wrong labels that is acceptable.")
+    seed: int = 29
+
+
+class GateSpec(Part):
+    """A pre-declared limit on a measure of the candidate arm."""
+
+    measure: str
+    at_least: float | None = None
+    at_most: float | None = None
+    required: bool = True
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> GateSpec:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError(f"the gate on '{self.measure}' needs either at_least or at_most")
+        return self
+
+
+class LatencySpec(Part):
+    """How the arms are timed."""
+
+    rounds: int = Field(40, ge=5, description="Interleaved rounds at batch 1.")
+    batch_sizes: tuple[int, ...] = (1, 8, 32, 64)
+    texts: int = Field(256, ge=8, description="How many test texts a throughput pass reads.")
+
+
+class PriceSpec(Part):
+    """What a machine or a token costs; the user edits the book in the app."""
+
+    entry: str = Field("cpu-2core", description="Entry of the price book.")
+    per_hour: float | None = Field(None, ge=0, description="USD per machine hour; overrides the entry.")
+
+
+DEFAULT_GATES = (
+    GateSpec(measure="accuracy_difference", at_least=-0.02),
+    GateSpec(measure="latency_speedup", at_least=1.0),
+    GateSpec(measure="cost_saving", at_least=0.0),
+    GateSpec(measure="gender_bias_change", at_most=0.01, required=False),
+)
+
+
+class AuditSpec(Part):
+    """How the verdict is reached. Declared before the run and never changed by it."""
+
+    candidate: str = Field(
+        "", description="The arm that may replace the teacher; the first distilled or given one when empty."
+    )
+    gates: tuple[GateSpec, ...] = DEFAULT_GATES
+    margin: float = Field(0.02, gt=0, description="Accuracy difference that does not matter (0.02 = 2 points).")
+    bias_margin: float = Field(0.01, gt=0, description="Change of the gender gap that does not matter.")
+    primary_bias: str = "gender_bias_change"
+    resamples: int = Field(10_000, ge=200)
+    seed: int = 7
+    latency: LatencySpec = LatencySpec()
+    prices: PriceSpec = PriceSpec()
+    checks: dict[str, dict[str, Any]] = Field({}, description="Options of single checks, by name.")
+    skip: tuple[str, ...] = Field((), description="Checks to leave out; the report says so.")
+
+
+class RunSpec(Part):
+    """Everything that decides a run's outcome."""
+
+    version: Literal[1] = 1
+    name: str = Field(min_length=1, max_length=120)
+    task: str = "classification"
+    data: DataSpec
+    teacher: TeacherSpec = TeacherSpec()
+    signals: SignalSpec = SignalSpec()
+    student: StudentSpec = StudentSpec()
+    training: TrainingSpec = TrainingSpec()
+    arms: tuple[ArmSpec, ...] = Field(
+        tuple(ArmSpec(kind=kind, name=kind) for kind in ("distilled", "undistilled", "hard_label", "fine_tuned")),
+        min_length=1,
+    )
+    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)
+    review: ReviewSpec = ReviewSpec()
+    audit: AuditSpec = AuditSpec()
+    executor: Literal["local"] = "local"
+    parent: str | None = Field(None, description="Run id this run follows from.")
+    label_version: int = Field(
+        0, ge=0, description="0 = the teacher's labels; n = after n applied reviews (of the parent)."
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RunSpec:
+        names = [arm.name for arm in self.arms]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"two arms are called '{sorted(twice)[0]}': give one of them another name")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("a seed stands twice in 'seeds'")
+        if self.audit.candidate and self.audit.candidate not in names:
+            raise ValueError(f"the candidate '{self.audit.candidate}' is not an arm: {', '.join(names)}")
+        return self
+
+    @property
+    def candidate(self) -> str:
+        """Name of the arm that the verdict is about."""
+        if self.audit.candidate:
+            return self.audit.candidate
+        preferred = [arm.name for arm in self.arms if arm.kind == "distilled"]
+        preferred += [arm.name for arm in self.arms if arm.kind == "given"]
+        return preferred[0] if preferred else self.arms[0].name
+
+    def arm(self, name: str) -> ArmSpec:
+        """The arm called ``name``; raises SpecError when there is none."""
+        for arm in self.arms:
+            if arm.name == name:
+                return arm
+        raise SpecError(f"This run has no arm called '{name}'.", hint=nearest(name, [arm.name for arm in self.arms]))
+
+    def student_of(self, arm: ArmSpec) -> StudentSpec:
+        """The arm's own student, or the run's."""
+        return arm.student or self.student
+
+    def training_of(self, arm: ArmSpec) -> TrainingSpec:
+        """The arm's own training options, or the run's."""
+        return arm.training or self.training
+
+    def stage_digest(self, stage: str) -> str:
+        """Digest of what decides a stage's result: its own part and every part upstream of it. Names and checks are not in it."""
+        parts: dict[str, tuple[str, ...]] = {
+            "data": ("task", "data"),
+            "teacher": ("task", "data", "teacher", "signals"),
+            "labels": ("task", "data", "teacher", "signals"),
+            "students": (
+                "task",
+                "data",
+                "teacher",
+                "signals",
+                "student",
+                "training",
+                "arms",
+                "seeds",
+                "label_version",
+                "parent",
+            ),
+        }
+        dump = self.model_dump(mode="json")
+        chosen = parts.get(stage, parts["students"])
+        if "parent" in chosen and not self.label_version:
+            chosen = tuple(part for part in chosen if part != "parent")
+        return digest_of({"version": SPEC_VERSION, **{part: dump[part] for part in chosen}})
+
+    def to_yaml(self) -> str:
+        """The spec as YAML that ``load_spec`` reads back to an equal spec; defaults are left out."""
+        dump = self.model_dump(mode="json", exclude_defaults=True)
+        return yaml.safe_dump(dump, sort_keys=False, allow_unicode=True, width=110)
+
+
+def parse_spec(value: Any, where: str = "the spec") -> RunSpec:
+    """A RunSpec from plain data, options of teacher and arms checked.
+
+    Raises:
+        SpecError: one sentence that names the key, the place and the nearest known key.
+    """
+    if not isinstance(value, dict):
+        raise SpecError(f"{where} is not a mapping of keys to values.", hint="Start from a file in specs/.")
+    try:
+        spec = RunSpec.model_validate(value)
+    except ValidationError as error:
+        raise _explain(error, RunSpec, where) from error
+    from distill.plugins import ARMS, TASKS, TEACHERS
+
+    TASKS.get(spec.task)
+    teacher = spec.teacher.model_copy(
+        update={
+            "options": check_options(TEACHERS.get(spec.teacher.kind).options, spec.teacher.options, f"{where}: teacher")
+        }
+    )
+    arms = tuple(
+        arm.model_copy(
+            update={"options": check_options(ARMS.get(arm.kind).options, arm.options, f"{where}: arm '{arm.name}'")}
+        )
+        for arm in spec.arms
+    )
+    return spec.model_copy(update={"teacher": teacher, "arms": arms})
+
+
+def check_options(model: type[BaseModel], options: dict[str, Any], where: str) -> dict[str, Any]:
+    """``options`` completed with the defaults of ``model``, as plain JSON data; raises SpecError."""
+    try:
+        return model.model_validate(options).model_dump(mode="json")
+    except ValidationError as error:
+        raise _explain(error, model, f"{where}, options") from error
+
+
+def load_spec(path: Path) -> RunSpec:
+    """Read a RunSpec from a YAML (or JSON) file; raises SpecError with the line where YAML breaks off."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise SpecError(f"There is no file {path}.", hint="Ready specs lie in specs/.") from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise SpecError(f"{path} cannot be read as UTF-8 text.", hint="Save it as UTF-8 YAML.") from error
+    return spec_from_yaml(text, str(path))
+
+
+def spec_from_yaml(text: str, where: str = "the spec") -> RunSpec:
+    """Read a RunSpec from YAML text; raises SpecError."""
+    try:
+        return parse_spec(yaml.safe_load(text), where)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        raise SpecError(f"{where} is not valid YAML{line}.", hint="Check the indentation and quotes there.") from error
+
+
+def _explain(error: ValidationError, model: type[BaseModel], where: str) -> SpecError:
+    """The first problem of a pydantic error as one sentence with the nearest known key."""
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        parent = _model_at(model, first["loc"][:-1])
+        key = str(first["loc"][-1])
+        return SpecError(f"{where} has an unknown key '{path}'.", hint=nearest(key, parent.model_fields))
+    message = first["msg"].removeprefix("Value error, ")
+    place = f" at '{path}'" if path else ""
+    return SpecError(f"{where}{place}: {message}.", hint="Correct that value.")
+
+
+def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """The pydantic model that the keys of ``loc`` lead to, starting from ``model``."""
+    current = model
+    for key in loc:
+        field = current.model_fields.get(str(key))
+        if field is None:
+            # list positions and the tags of a discriminated union are steps in ``loc`` that are no fields
+            tagged = [
+                m for m in Part.__subclasses__() if str(key) == getattr(m.model_fields.get("kind"), "default", None)
+            ]
+            current = tagged[0] if tagged else current
+            continue
+        for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                current = candidate
+                break
+    return current
