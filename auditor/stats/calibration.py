@@ -1,0 +1,275 @@
+"""Are the probabilities honest? Calibration error, Brier score, reliability table and temperature scaling.
+
+Probabilities are ``(n, k)``, labels ``(n,)`` class indices; confidence is the largest probability of an item.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from auditor.stats.bootstrap import RESAMPLES, Bootstrap, resample_counts
+from auditor.stats.interval import FloatArray, IntArray, Interval, Seed, as_labels, as_probabilities, generator
+from auditor.stats.paired import PairedBootstrap
+from auditor.stats.proportions import wilson
+
+Binning = Literal["equal mass", "equal width"]
+
+BINS = 15
+# float32 rounds smaller probabilities to 0; the logarithm needs a floor.
+FLOOR = 1e-12
+# A temperature outside is no calibration: the data are separable, or the model knows nothing.
+COLDEST, HOTTEST = 0.02, 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Items whose confidence lies from ``low`` to ``high``: their mean confidence and the share that was right (Wilson)."""
+
+    low: float
+    high: float
+    confidence: float
+    accuracy: Interval
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Temperature:
+    """``value`` divides the log-probabilities. ``at_bound``: the best value lies outside 0.02 … 50, so it was cut off there."""
+
+    value: float
+    nll_before: float
+    nll_after: float
+    n: int
+    at_bound: bool
+
+
+def expected_calibration_error(
+    probabilities: npt.ArrayLike, labels: npt.ArrayLike, *, bins: int = BINS, binning: Binning = "equal mass"
+) -> float:
+    """Mean gap between confidence and accuracy over bins, weighted by their items (Naeini et al. 2015; Guo et al. 2017).
+
+    Equal mass is the default: with equal width the few unsure items make noisy bins. Items of equal confidence share
+    a bin, so there may be fewer bins than asked for. Both versions are biased upwards in small samples.
+    """
+    confidence, right = _confidence(probabilities, labels)
+    member = _bin_members(confidence, bins, binning)
+    return float(np.abs(np.bincount(member, weights=confidence - right)).sum() / confidence.size)
+
+
+def reliability_table(
+    probabilities: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    bins: int = BINS,
+    binning: Binning = "equal mass",
+    confidence: float = 0.95,
+) -> tuple[ReliabilityBin, ...]:
+    """The bins of the reliability diagram, from least to most confident; empty ones are left out."""
+    sure, right = _confidence(probabilities, labels)
+    edges = _bin_edges(sure, bins, binning)
+    member = _members(sure, edges)
+    table = []
+    for b in range(edges.size - 1):
+        here = member == b
+        n = int(np.count_nonzero(here))
+        if n:
+            share = wilson(int(right[here].sum()), n, confidence)
+            table.append(ReliabilityBin(float(edges[b]), float(edges[b + 1]), float(sure[here].mean()), share, n))
+    return tuple(table)
+
+
+def bootstrap_ece(
+    probabilities: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    bins: int = BINS,
+    binning: Binning = "equal mass",
+    resamples: int = RESAMPLES,
+    seed: Seed = 0,
+) -> Bootstrap:
+    """The calibration error with resampled items; the seed-mean where ``probabilities`` is ``(seeds, n, k)``.
+
+    Bins are those of the sample. Resampling adds noise to each bin and so pushes the error up: read the interval with
+    ``interval(method="basic")`` and cut it at 0, as `ece_interval` does.
+    """
+    observed, draws, n = _resample_ece(_seeds(probabilities), labels, bins, binning, resamples, seed)
+    return Bootstrap(float(observed.mean()), draws.mean(axis=1), n)
+
+
+def ece_interval(bootstrap: Bootstrap, confidence: float = 0.95) -> Interval:
+    """The reflected interval, cut at 0 and stretched to hold the value."""
+    raw = bootstrap.interval(confidence, "basic")
+    return Interval(raw.value, float(np.clip(raw.low, 0.0, raw.value)), max(raw.high, raw.value), raw.n)
+
+
+def paired_ece(
+    reference: npt.ArrayLike,
+    candidate: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    bins: int = BINS,
+    binning: Binning = "equal mass",
+    resamples: int = RESAMPLES,
+    seed: Seed = 0,
+) -> PairedBootstrap:
+    """Two arms, each ``(n, k)`` or ``(seeds, n, k)``, on the calibration error in the same resamples. Lower is better."""
+    first, second = _seeds(reference), _seeds(candidate)
+    if first.shape[1:] != second.shape[1:]:
+        raise ValueError(f"both arms need the same items and classes, not {first.shape[1:]} and {second.shape[1:]}")
+    both = np.concatenate([first, second])
+    observed, draws, n = _resample_ece(both, labels, bins, binning, resamples, seed)
+    split = len(first)
+    a, b = float(observed[:split].mean()), float(observed[split:].mean())
+    da, db = draws[:, :split].mean(axis=1), draws[:, split:].mean(axis=1)
+    predicted = both.argmax(axis=-1)
+    return PairedBootstrap(
+        reference=Bootstrap(a, da, n),
+        candidate=Bootstrap(b, db, n),
+        difference=Bootstrap(b - a, db - da, n),
+        retention=Bootstrap(100 * b / a if a else float("nan"), 100 * db / np.where(da == 0, np.nan, da), n),
+        discordant=int(np.count_nonzero((predicted != predicted[0]).any(axis=0))),
+        n=n,
+    )
+
+
+def brier_items(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> FloatArray:
+    """Each item's squared distance ``(n,)`` from the truth, summed over the classes: 0 to 2 (Brier 1950)."""
+    p, y = _pair(probabilities, labels)
+    miss = p.copy()
+    miss[np.arange(y.size), y] -= 1
+    return np.asarray((miss**2).sum(axis=1))
+
+
+def nll_items(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> FloatArray:
+    """Each item's negative log-likelihood ``(n,)`` in nats; probabilities are floored at 1e-12."""
+    p, y = _pair(probabilities, labels)
+    return np.asarray(-np.log(np.maximum(p[np.arange(y.size), y], FLOOR)))
+
+
+def entropy_items(probabilities: npt.ArrayLike) -> FloatArray:
+    """Each item's entropy ``(…, n)`` in nats: 0 (sure) to log k."""
+    p = as_probabilities(probabilities)
+    return np.asarray(-(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=-1))
+
+
+def fit_temperature(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> Temperature:
+    """Temperature scaling (Guo et al. 2017): the T that makes dev's labels most likely, T being shared by all items.
+
+    Works on log-probabilities, which differ from logits by a constant for each item and so give the same T. The loss is convex
+    in 1/T, hence its slope has one zero, which Brent's method finds.
+    """
+    p, y = _pair(probabilities, labels)
+    if y.size == 0:
+        raise ValueError("temperature scaling needs at least one labelled item")
+    scores = np.log(np.maximum(p, FLOOR))
+    chosen = scores[np.arange(y.size), y]
+
+    def slope(log_inverse: float) -> float:
+        soft = _softmax(scores * np.exp(log_inverse))
+        return float(((soft * scores).sum(axis=1) - chosen).mean())
+
+    hot, cold = -np.log(HOTTEST), -np.log(COLDEST)
+    at_bound = True
+    if slope(hot) >= 0:
+        best = hot
+    elif slope(cold) <= 0:
+        best = cold
+    else:
+        from scipy.optimize import brentq
+
+        best, at_bound = float(brentq(slope, hot, cold, xtol=1e-10)), False
+    # A model of equal probabilities is the same at every temperature; leave it as it is.
+    if float(np.ptp(scores, axis=1).max()) < 1e-9:
+        best, at_bound = 0.0, False
+    value = float(np.exp(-best))
+    before = float(nll_items(p, y).mean())
+    after = float(nll_items(apply_temperature(p, value), y).mean())
+    return Temperature(value, before, after, y.size, at_bound)
+
+
+def apply_temperature(probabilities: npt.ArrayLike, temperature: float) -> FloatArray:
+    """softmax(log p / T) of rows ``(…, n, k)``; T = 1 changes nothing but the floor of 1e-12, T > 1 softens."""
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"a temperature must be above 0, not {temperature}")
+    p = as_probabilities(probabilities)
+    return _softmax(np.log(np.maximum(p, FLOOR)) / temperature)
+
+
+def _softmax(scores: FloatArray) -> FloatArray:
+    raised = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+
+def _pair(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[FloatArray, IntArray]:
+    p = as_probabilities(probabilities)
+    if p.ndim != 2:
+        raise ValueError(f"probabilities must have shape (n, k), not {p.shape}")
+    y = as_labels(labels, p.shape[1])
+    if y.shape != (len(p),):
+        raise ValueError(f"labels must have shape ({len(p)},), not {y.shape}")
+    return p, y
+
+
+def _confidence(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    p, y = _pair(probabilities, labels)
+    if y.size == 0:
+        raise ValueError("there are no items")
+    return p.max(axis=1), (p.argmax(axis=1) == y).astype(np.float64)
+
+
+def _seeds(probabilities: npt.ArrayLike) -> FloatArray:
+    p = as_probabilities(probabilities)
+    return p[None] if p.ndim == 2 else p
+
+
+def _bin_edges(confidence: FloatArray, bins: int, binning: Binning) -> FloatArray:
+    if bins < 1:
+        raise ValueError(f"the number of bins must be at least 1, not {bins}")
+    if binning == "equal width":
+        return np.linspace(0.0, 1.0, bins + 1)
+    if binning != "equal mass":
+        raise ValueError(f"binning is 'equal mass' or 'equal width', not {binning!r}")
+    edges = np.unique(np.quantile(confidence, np.linspace(0.0, 1.0, bins + 1)))
+    return edges if edges.size > 1 else np.repeat(edges, 2)
+
+
+def _members(confidence: FloatArray, edges: FloatArray) -> IntArray:
+    """The bin of each item: (low, high], the first one closed at both ends."""
+    return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, edges.size - 2).astype(np.int64)
+
+
+def _bin_members(confidence: FloatArray, bins: int, binning: Binning) -> IntArray:
+    return _members(confidence, _bin_edges(confidence, bins, binning))
+
+
+def _resample_ece(
+    arms: FloatArray, labels: npt.ArrayLike, bins: int, binning: Binning, resamples: int, seed: Seed
+) -> tuple[FloatArray, FloatArray, int]:
+    """The error of each arm ``(a,)`` and in each resample ``(resamples, a)``, and n.
+
+    Each item adds (confidence - right) to one bin of each arm, so all bins of a resample are one product of its counts with a
+    matrix of items × bins.
+    """
+    if resamples < 1:
+        raise ValueError("at least one resample is needed")
+    n = arms.shape[1]
+    gaps, starts = [], [0]
+    for p in arms:
+        confidence, right = _confidence(p, labels)
+        member = _bin_members(confidence, bins, binning)
+        gap = np.zeros((n, int(member.max()) + 1))
+        gap[np.arange(n), member] = confidence - right
+        gaps.append(gap)
+        starts.append(starts[-1] + gap.shape[1])
+    matrix = np.concatenate(gaps, axis=1) / n
+
+    def errors(counts: IntArray) -> FloatArray:
+        return np.asarray(np.add.reduceat(np.abs(counts.astype(np.float64) @ matrix), starts[:-1], axis=1))
+
+    ones = np.ones(n, dtype=np.int64)
+    draws = np.concatenate([errors(counts) for counts in resample_counts(ones, resamples, generator(seed))])
+    return errors(ones[None, :])[0], draws, n

@@ -1,0 +1,158 @@
+"""Intervals of a proportion: Wilson to show, Clopper-Pearson or hypergeometric to decide.
+
+A lot of ``lot`` labels, of which a simple random sample of ``n`` was checked, is a draw without replacement, so the exact
+bounds on the number of wrong labels in it are hypergeometric, found by inverting the test (Buonaccorsi 1987).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from auditor.stats.interval import FloatArray, Interval, normal_quantile, require_confidence, require_count
+
+Side = Literal["two-sided", "upper", "lower"]
+LotWord = Literal["accepted", "refused", "not decidable"]
+
+
+def wilson(count: int, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval (Wilson 1927), without continuity correction.
+
+    With n = 0 nothing is excluded: the value is nan and the bounds are 0 and 1.
+    """
+    require_count(count, n)
+    require_confidence(confidence)
+    if n == 0:
+        return Interval(math.nan, 0.0, 1.0, 0)
+    z = normal_quantile(0.5 + confidence / 2)
+    p = count / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    # At 0 and n the formula gives the end exactly, but for rounding.
+    low = 0.0 if count == 0 else max(0.0, centre - half)
+    high = 1.0 if count == n else min(1.0, centre + half)
+    return Interval(p, low, high, n)
+
+
+def clopper_pearson(count: int, n: int, confidence: float = 0.95, side: Side = "two-sided") -> Interval:
+    """The exact binomial interval (Clopper & Pearson 1934); one-sided ones spend all their error on that side.
+
+    With n = 0 the value is nan and the bounds are 0 and 1.
+    """
+    require_count(count, n)
+    require_confidence(confidence)
+    if n == 0:
+        return Interval(math.nan, 0.0, 1.0, 0)
+    low, high = clopper_pearson_bounds(count, n, confidence, side)
+    return Interval(count / n, low, high, n)
+
+
+def clopper_pearson_bounds(count: float, n: float, confidence: float, side: Side = "two-sided") -> tuple[float, float]:
+    """The same for an effective count and sample size that need not be whole (Korn & Graubard 1998)."""
+    from scipy.special import betaincinv
+
+    error = _error(confidence, side)
+    low = 0.0 if count <= 0 or side == "upper" else float(betaincinv(count, n - count + 1, error))
+    high = 1.0 if count >= n or side == "lower" else float(betaincinv(count + 1, n - count, 1 - error))
+    return low, high
+
+
+@dataclass(frozen=True, slots=True)
+class LotBound:
+    """How many labels of a lot are wrong: ``low`` to ``high`` of ``lot``, after ``wrong`` of ``n`` checked ones were."""
+
+    wrong: int
+    n: int
+    lot: int
+    low: int
+    high: int
+    confidence: float
+
+    @property
+    def rate(self) -> Interval:
+        """The same as a share of the lot; the value is the share seen in the sample (nan with n = 0)."""
+        value = self.wrong / self.n if self.n else math.nan
+        return Interval(value, self.low / self.lot, self.high / self.lot, self.n)
+
+
+def hypergeometric_cdf(wrong: int, lot: int, bad: int | float | FloatArray, n: int) -> FloatArray:
+    """P(at most ``wrong`` bad ones among ``n`` drawn without replacement from ``lot`` with ``bad`` bad ones)."""
+    from scipy.stats import hypergeom
+
+    return np.asarray(hypergeom.cdf(wrong, lot, bad, n), dtype=np.float64)
+
+
+def hypergeometric_bound(wrong: int, n: int, lot: int, confidence: float = 0.95, side: Side = "two-sided") -> LotBound:
+    """Exact bounds on the number of wrong labels in the lot.
+
+    The upper bound is the largest number D for which seeing ``wrong`` or fewer is still more likely than the allowed error; the
+    lower one the smallest D for which seeing ``wrong`` or more is. A one-sided bound leaves the other end at what the
+    sample itself proves (``wrong`` below, ``lot - n + wrong`` above).
+
+    Raises:
+        ValueError: an empty lot, or counts that do not fit.
+    """
+    require_count(wrong, n, "wrong")
+    require_count(n, lot, "the sample size")
+    require_confidence(confidence)
+    if lot == 0:
+        raise ValueError("the lot is empty")
+    error = _error(confidence, side)
+    low, high = wrong, lot - n + wrong
+    if side != "lower":
+        high = _largest(low, high, lambda bad: float(hypergeometric_cdf(wrong, lot, bad, n)) > error)
+    if side != "upper" and wrong > 0:
+        # P(X >= wrong) grows with D, so the first D that passes is one above the last that fails.
+        fails = _largest(low - 1, high, lambda bad: 1 - float(hypergeometric_cdf(wrong - 1, lot, bad, n)) <= error)
+        low = fails + 1
+    return LotBound(wrong, n, lot, low, high, confidence)
+
+
+def hypergeometric_upper(wrong: int, n: int, lot: int, confidence: float = 0.95) -> int:
+    """The one-sided upper bound alone: 'with this confidence at most so many labels of the lot are wrong'."""
+    return hypergeometric_bound(wrong, n, lot, confidence, side="upper").high
+
+
+@dataclass(frozen=True, slots=True)
+class LotVerdict:
+    """Whether a lot holds at most ``limit`` (a share) wrong labels; ``low`` and ``high`` are one-sided bounds, as counts."""
+
+    word: LotWord
+    low: LotBound
+    high: LotBound
+    limit: float
+
+
+def lot_verdict(wrong: int, n: int, lot: int, limit: float, confidence: float = 0.95) -> LotVerdict:
+    """Judge a lot by a simple random sample of it.
+
+    Accepted: the one-sided upper bound is within the limit. Refused: the one-sided lower bound is above it. Else not decidable.
+    Each word is wrong with a probability of at most ``1 - confidence``. Items that a reviewer skipped count as wrong for
+    acceptance; the caller decides that.
+    """
+    if not 0.0 <= limit <= 1.0:
+        raise ValueError(f"the limit must be a share between 0 and 1, not {limit}")
+    high = hypergeometric_bound(wrong, n, lot, confidence, side="upper")
+    low = hypergeometric_bound(wrong, n, lot, confidence, side="lower")
+    allowed = math.floor(limit * lot + 1e-9)
+    word: LotWord = "accepted" if high.high <= allowed else "refused" if low.low > allowed else "not decidable"
+    return LotVerdict(word, low, high, limit)
+
+
+def _error(confidence: float, side: Side) -> float:
+    return (1 - confidence) / 2 if side == "two-sided" else 1 - confidence
+
+
+def _largest(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """The largest whole number in low … high for which a falling predicate holds; it is taken to hold at ``low``."""
+    while low < high:
+        middle = (low + high + 1) // 2
+        if holds(middle):
+            low = middle
+        else:
+            high = middle - 1
+    return low
