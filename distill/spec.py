@@ -327,6 +327,8 @@ class RunSpec(Part):
     def to_yaml(self) -> str:
         """The spec as YAML that ``load_spec`` reads back to an equal spec; defaults are left out."""
         dump = self.model_dump(mode="json", exclude_defaults=True)
+        # the tag of a source is a default of its class, yet without it nothing can tell which class it is
+        dump["data"]["source"]["kind"] = self.data.source.kind
         return yaml.safe_dump(dump, sort_keys=False, allow_unicode=True, width=110)
 
 
