@@ -10,7 +10,7 @@ in one pass per model, then the checks score.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -164,6 +164,8 @@ CheckFunction = Callable[[AuditInput, Any], CheckResult]
 ItemsFunction = Callable[[RunSpec, Examples, Any], pd.DataFrame]
 CHECKS: Registry[CheckFunction] = Registry("check", "auditor.checks")
 ITEMS: dict[str, ItemsFunction] = {}
+# measure name -> (check that gives it, what it means): docs, the gates' form, and the reason when a gate has no measure
+MEASURES: dict[str, tuple[str, str]] = {}
 
 
 def check(
@@ -173,6 +175,7 @@ def check(
     needs: Iterable[str] = (),
     options: type[Any] = NoOptions,
     items: ItemsFunction | None = None,
+    measures: Mapping[str, str] | None = None,
 ) -> Callable[[CheckFunction], CheckFunction]:
     """Register a check.
 
@@ -182,6 +185,7 @@ def check(
         needs: words of :data:`NEEDS`.
         options: pydantic model of its options, filled from ``spec.audit.checks[name]``.
         items: ``(spec, examples, options) -> frame with columns text and pair`` (None or str) and any columns of its own.
+        measures: name and meaning of each measure that it gives.
     """
     unknown = set(needs) - set(NEEDS)
     if unknown:
@@ -191,6 +195,7 @@ def check(
         CHECKS.add(Entry(name, function, options, summary, frozenset(needs)))
         if items is not None:
             ITEMS[name] = items
+        MEASURES.update({measure: (name, meaning) for measure, meaning in (measures or {}).items()})
         return function
 
     return register
