@@ -1,0 +1,56 @@
+"""Losses of distillation."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def soften(probs: Tensor, temperature: float) -> Tensor:
+    """Probabilities at temperature T from probabilities at T = 1: p^(1/T), renormalised. Any shape, classes last.
+
+    It equals softmax(logits / T): the logits are log p up to a constant per row, which softmax ignores.
+    """
+    return torch.softmax(probs.log() / temperature, dim=-1)
+
+
+def soft_target_loss(
+    student_logits: Tensor,
+    teacher_probs: Tensor,
+    temperature: float,
+    hard_label_weight: float = 0.0,
+    hard_labels: Tensor | None = None,
+    *,
+    total: int | None = None,
+) -> Tensor:
+    """(1 − w) · T² · KL(teacher_T ‖ student_T) + w · cross-entropy with the label, in nats.
+
+    Hinton, Vinyals and Dean 2015, "Distilling the Knowledge in a Neural Network": both sides are softened by the same T, and
+    T² keeps the size of the gradient when T changes. Rows are summed and divided by ``total``, so the gradient of a batch does
+    not depend on how it is cut into pieces.
+
+    Args:
+        student_logits: [n, k], any float dtype; computed in float32 or better.
+        teacher_probs: [n, k] at T = 1, rows sum to 1; zeros are allowed (one-hot rows make this cross-entropy at T = 1).
+        temperature: T > 0.
+        hard_label_weight: w in [0, 1].
+        hard_labels: [n] indices; the teacher's most probable label when None.
+        total: rows in the whole batch, when this is a piece of it; n when None.
+
+    Returns:
+        A scalar. It is 0, and so is its gradient, when the student equals the teacher and w is 0.
+    """
+    logits = student_logits.float() if student_logits.dtype in (torch.bfloat16, torch.float16) else student_logits
+    probs = teacher_probs.to(logits.dtype)
+    rows = logits.shape[0] if total is None else total
+    loss = logits.new_zeros(())
+    if hard_label_weight < 1:
+        target = soften(probs, temperature)
+        log_student = functional.log_softmax(logits / temperature, dim=-1)
+        divergence = functional.kl_div(log_student, target, reduction="sum")
+        loss = loss + (1 - hard_label_weight) * temperature**2 * divergence / rows
+    if hard_label_weight > 0:
+        hard = probs.argmax(dim=-1) if hard_labels is None else hard_labels
+        loss = loss + hard_label_weight * functional.cross_entropy(logits, hard, reduction="sum") / rows
+    return loss

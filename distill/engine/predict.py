@@ -1,0 +1,183 @@
+"""Class probabilities of many texts, in input order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from distill.engine import Precision, pick_device, pick_dtype, use_threads
+from distill.engine.encode import Encoded, encode, longest, sorted_batches
+from distill.engine.forward import Forward
+from distill.engine.loading import LoadedClassifier, load_classifier
+from distill.errors import ModelError
+from distill.types import Floats, Ints
+
+Progress = Callable[[int], None]
+Completed = Callable[[Ints, Floats], None]
+
+
+class Predictor:
+    """A classifier that is asked.
+
+    Args:
+        model_dir: directory or hub id of a checkpoint.
+        labels: label names in the order of the probabilities' columns.
+        max_tokens: longer texts are cut.
+        precision: ``auto`` is bfloat16 where the processor profits; bias and calibration want ``fp32``.
+        batch_size: texts in one forward pass.
+        device: ``auto``, ``cpu``, ``cuda`` …
+        threads: of torch and the tokenizer; None leaves them as they are.
+
+    Raises:
+        ModelError, UnsafeModelError: see :func:`distill.engine.loading.load_classifier`.
+    """
+
+    def __init__(
+        self,
+        model_dir: str | Path,
+        labels: tuple[str, ...],
+        *,
+        max_tokens: int,
+        precision: Precision = "auto",
+        batch_size: int = 64,
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        loaded = load_classifier(str(model_dir), labels)
+        self.name = str(model_dir)
+        self._prepare(loaded, max_tokens, precision, batch_size, device, threads)
+
+    @classmethod
+    def of(
+        cls,
+        loaded: LoadedClassifier,
+        *,
+        max_tokens: int,
+        precision: Precision = "auto",
+        batch_size: int = 64,
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> Predictor:
+        """A predictor around a model in memory, which it may cast and move: pass one that nobody else uses."""
+        predictor = cls.__new__(cls)
+        predictor.name = "the model in memory"
+        predictor._prepare(loaded, max_tokens, precision, batch_size, device, threads)
+        return predictor
+
+    def _prepare(
+        self,
+        loaded: LoadedClassifier,
+        max_tokens: int,
+        precision: Precision,
+        batch_size: int,
+        device: str,
+        threads: int | None,
+    ) -> None:
+        self.labels = loaded.labels
+        self.device = pick_device(device)
+        self.dtype = pick_dtype(precision, self.device)
+        self.batch_size = batch_size
+        self.threads = threads
+        self.max_tokens = longest(loaded.tokenizer, loaded.model.config, max_tokens)
+        self.tokenizer = loaded.tokenizer
+        self.model = loaded.model.to(device=self.device, dtype=self.dtype).eval()
+        self.forward = Forward(self.model, self.device, self.max_tokens)
+
+    def probabilities(
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str | None] | None = None,
+        progress: Progress | None = None,
+        completed: Completed | None = None,
+        known: Floats | None = None,
+    ) -> Floats:
+        """Class probabilities, shape [n, k], float64, in input order; rows sum to 1.
+
+        A text that stands several times is asked once. Batches are planned over all texts before known rows are left out, so an
+        interrupted pass that goes on with what ``completed`` was told gives the same bits as an uninterrupted one.
+
+        Args:
+            texts: the texts.
+            pairs: their second texts, or None.
+            progress: called after each batch with the number of texts done (known ones included).
+            completed: called after each batch with positions (duplicates included) and their probabilities.
+            known: [n, k] answers from before, NaN where there is none.
+
+        Raises:
+            ModelError: the model returned something that is not a number.
+        """
+        with use_threads(self.threads), torch.inference_mode():
+            first, inverse = _distinct(texts, pairs)
+            encoded = self.encode([texts[i] for i in first], None if pairs is None else [pairs[i] for i in first])
+            return self._ask(encoded, first, inverse, progress, completed, known)
+
+    def encode(self, texts: Sequence[str], pairs: Sequence[str | None] | None) -> Encoded:
+        """Token ids, cut at this predictor's limit."""
+        return encode(self.tokenizer, texts, pairs, self.max_tokens)
+
+    def probabilities_of(self, encoded: Encoded) -> Floats:
+        """Class probabilities of tokenised texts, shape [n, k], in order."""
+        rows = np.arange(len(encoded), dtype=np.int64)
+        with use_threads(self.threads), torch.inference_mode():
+            return self._ask(encoded, rows, rows, None, None, None)
+
+    def _ask(
+        self,
+        encoded: Encoded,
+        first: Ints,
+        inverse: Ints,
+        progress: Progress | None,
+        completed: Completed | None,
+        known: Floats | None,
+    ) -> Floats:
+        answers = np.full((len(first), len(self.labels)), np.nan)
+        if known is not None and len(known):
+            answers = np.array(known[first], dtype=np.float64)
+        places = _places(inverse, len(first))
+        done = sum(len(places[row]) for row in np.flatnonzero(np.isfinite(answers).all(axis=1)))
+        for planned in sorted_batches(encoded.lengths, self.batch_size):
+            rows = planned[np.isnan(answers[planned]).any(axis=1)]
+            if not len(rows):
+                continue
+            answers[rows] = self._probabilities(encoded, rows)
+            positions = np.concatenate([places[row] for row in rows])
+            done += len(positions)
+            if completed is not None:
+                completed(positions, answers[inverse[positions]])
+            if progress is not None:
+                progress(done)
+        return answers[inverse]
+
+    def _probabilities(self, encoded: Encoded, rows: Ints) -> Floats:
+        logits = self.forward(encoded.batch(rows, self.device)).double().cpu().numpy()
+        if not np.isfinite(logits).all():
+            raise ModelError(
+                f"The model {self.name} answered with something that is not a number.",
+                hint="Its weights are damaged, or overflow in bfloat16: try precision fp32.",
+            )
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def _distinct(texts: Sequence[str], pairs: Sequence[str | None] | None) -> tuple[Ints, Ints]:
+    """Positions of the first occurrences [m], and for each text which of them it equals [n]."""
+    seen: dict[tuple[str, str | None], int] = {}
+    first: list[int] = []
+    inverse = np.empty(len(texts), dtype=np.int64)
+    for position, text in enumerate(texts):
+        key = (text, pairs[position] if pairs is not None else None)
+        if key not in seen:
+            seen[key] = len(first)
+            first.append(position)
+        inverse[position] = seen[key]
+    return np.asarray(first, dtype=np.int64), inverse
+
+
+def _places(inverse: Ints, count: int) -> list[Ints]:
+    """For each distinct text the positions where it stands."""
+    order = np.argsort(inverse, kind="stable").astype(np.int64)
+    ends = np.cumsum(np.bincount(inverse, minlength=count))
+    return np.split(order, ends[:-1]) if count else []
