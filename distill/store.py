@@ -4,6 +4,7 @@
     events.jsonl        what happened, appended only
     process.json        who works on it (pid and start time)
     cancel              a flag: a person wants it to stop
+    worker.log          what the process printed, tracebacks included; never shown in a page
     stages/*.json       one per finished stage: the digest of what decided it, and its summary
     examples.parquet    rows with split
     data.json           what the data stage found: balance, duplicates, near-duplicates
@@ -22,6 +23,7 @@ Status is derived from events and from whether the process lives; it is never st
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -179,18 +181,29 @@ class Run:
 
     def write_manifest(self) -> None:
         """Write the digests of every artefact, last of all: from now on the run is complete."""
-        left_out = {"manifest.json", "process.json", "cancel", "events.jsonl"}
+        left_out = {"manifest.json", "process.json", "cancel", "events.jsonl", "worker.log"}
         files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.name not in left_out)
         kept = [p for p in files if not p.name.startswith(".") and "checkpoint" not in p.parts]
         digests = {str(p.relative_to(self.folder)): file_digest(p) for p in kept}
         write_json(self.folder / "manifest.json", {"version": 1, "written": now(), "files": digests})
 
-    @staticmethod
-    def _card(path: Path) -> ModelCard:
+    def portable(self, card: ModelCard) -> ModelCard:
+        """``card`` as it is stored: a model of this workspace by its path from the run, so that a moved workspace still works."""
+        if not card.model_dir:
+            return card
+        model, home = Path(card.model_dir).resolve(), self.folder.resolve()
+        if not model.is_relative_to(home.parent.parent):
+            return card
+        return card.model_copy(update={"model_dir": os.path.relpath(model, home)})
+
+    def _card(self, path: Path) -> ModelCard:
+        """The card in ``path``, with the model's absolute path."""
         try:
-            return ModelCard.model_validate(read_json(path))
+            card = ModelCard.model_validate(read_json(path))
         except ValidationError as error:
             raise StoreError(f"{path} is not a model card.", hint="Delete it and resume the run.") from error
+        where = str((self.folder / card.model_dir).resolve()) if card.model_dir else None
+        return card.model_copy(update={"model_dir": where})
 
 
 _TELLING: dict[str, Status] = {

@@ -1,0 +1,77 @@
+"""Commands that list what there is: packs, teachers, arms, checks, and the schema of a spec."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from auditor.cli.support import JsonOption, print_json, print_table
+
+if TYPE_CHECKING:
+    from distill.registry import Registry
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (teachers, arms, checks, schema):
+        app.command()(command)
+
+
+def teachers(as_json: JsonOption = False) -> None:
+    """List the kinds of teacher and their options."""
+    from distill.plugins import TEACHERS
+
+    _list(TEACHERS, as_json)
+
+
+def arms(as_json: JsonOption = False) -> None:
+    """List the ways of making a small model and their options."""
+    from distill.plugins import ARMS
+
+    _list(ARMS, as_json)
+
+
+def checks(as_json: JsonOption = False) -> None:
+    """List the checks of an audit and what they need."""
+    from auditor.check import CHECKS
+
+    _list(CHECKS, as_json)
+
+
+def schema() -> None:
+    """Print the JSON Schema of a RunSpec."""
+    from distill.spec import RunSpec
+
+    print_json(RunSpec.model_json_schema())
+
+
+def _list(registry: Registry[Any], as_json: bool) -> None:
+    entries = list(registry)
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": entry.name,
+                    "summary": entry.summary,
+                    "needs": sorted(entry.needs),
+                    "options": entry.options.model_json_schema(),
+                }
+                for entry in entries
+            ]
+        )
+        return
+    needed = any(entry.needs for entry in entries)
+    columns = (registry.kind, "what it is", "options", *(("needs",) if needed else ()))
+    print_table(
+        columns,
+        [
+            (
+                entry.name,
+                entry.summary,
+                ", ".join(entry.options.model_fields),
+                *((", ".join(sorted(entry.needs)),) if needed else ()),
+            )
+            for entry in entries
+        ],
+    )

@@ -1,0 +1,1 @@
+"""Alembic migrations. ``distill.db`` applies them when a database is opened."""
