@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,7 +34,7 @@ class PriceEntry(BaseModel):
     per_hour: Price | None = None
     per_1k_input: Price | None = None
     per_1k_output: Price | None = None
-    date: datetime.date
+    date: dt.date
     source: str = Field("", max_length=400)
     list_price: bool = True
 

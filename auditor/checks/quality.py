@@ -1,0 +1,288 @@
+"""How right is each model, how much of the teacher's accuracy is kept, and what did distillation add over hard labels?"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from auditor.check import AuditInput, check
+from auditor.measuring import (
+    bootstrapped,
+    control_of,
+    finite,
+    has_teacher,
+    measured,
+    point_range,
+    points,
+    proportion,
+    spoilt_sentences,
+    teacher_probs,
+    usable_arms,
+)
+from auditor.metrics import compute
+from auditor.stats.classification import class_reports, confusion_matrix, macro_f1, paired_metric
+from auditor.stats.equivalence import INNER, Equivalence, tost_intervals
+from auditor.stats.interval import Interval
+from auditor.stats.paired import PairedBootstrap, mcnemar_per_seed, paired_bootstrap, tango
+from auditor.types import CheckResult, Finding, Measure, Severity
+from distill.spec import Part
+from distill.store import TEACHER
+from distill.types import Ints
+
+FEW = 10  # discordant items below which resampling them says too little, and Tango's interval joins in
+
+
+class QualityOptions(Part):
+    """What to leave out of a large audit."""
+
+    class_resamples: int = Field(2_000, ge=200, description="Resamples for macro-F1 and the figures of each class.")
+
+
+@check(
+    "quality",
+    "How right is each model on people's labels, and how much of the teacher's accuracy is kept?",
+    needs={"human_labels"},
+    options=QualityOptions,
+    measures={
+        "accuracy": "Share of right predictions.",
+        "macro_f1": "Mean F1 over the classes.",
+        "precision": "Of those predicted as the class, the share that is.",
+        "recall": "Of those of the class, the share that is found.",
+        "f1": "Harmonic mean of precision and recall of the class.",
+        "accuracy_retention": "Accuracy in % of the teacher's.",
+        "accuracy_difference": "Accuracy minus the teacher's.",
+        "macro_f1_difference": "Macro-F1 minus the teacher's.",
+        "accuracy_over_control": "Accuracy minus that of the hard-label control: what distillation added.",
+        "mcnemar_p": "Exact McNemar test of one seed against the teacher.",
+    },
+)
+def quality(audit: AuditInput, options: QualityOptions) -> CheckResult:
+    """Accuracy, macro-F1 and per-class figures with intervals, retention and paired differences."""
+    predicted = _predictions(audit)
+    if not predicted:
+        return CheckResult(name="quality", skipped="there are no predictions")
+    y = audit.y[audit.labelled]
+    measures: list[Measure] = []
+    findings = [
+        Finding(check="quality", severity="warning", claim=claim, action="Mend its predictions and audit again.")
+        for claim in spoilt_sentences(audit).values()
+    ]
+    confusions: list[dict[str, Any]] = []
+    for arm, guesses in predicted.items():
+        measures += _own(audit, arm, y, guesses, options)
+        confusions += _confusion_rows(audit, arm, y, guesses)
+        findings += _never_predicted(audit, arm, y, guesses)
+    if TEACHER in predicted:
+        for arm in [name for name in predicted if name != TEACHER]:
+            measures += _against_teacher(audit, arm, y, predicted, options)
+    added, remarks = _over_control(audit, y, predicted)
+    measures += added
+    findings += _candidate_finding(audit, measures) + remarks
+    return CheckResult(
+        name="quality", measures=tuple(measures), findings=tuple(findings), tables={"confusion": confusions}
+    )
+
+
+def _predictions(audit: AuditInput) -> dict[str, Ints]:
+    """Predicted classes of the labelled test rows by arm, the teacher first; shape [seeds, n]."""
+    names = [TEACHER] if has_teacher(audit) else []
+    if names:
+        teacher_probs(audit)
+    return {arm: audit.probs(arm)[:, audit.labelled].argmax(axis=-1) for arm in [*names, *usable_arms(audit)]}
+
+
+def _own(audit: AuditInput, arm: str, y: Ints, guesses: Ints, options: QualityOptions) -> list[Measure]:
+    """Figures of one arm that need no other: per seed, over seeds, per class."""
+    k, audit_spec = len(audit.labels), audit.spec.audit
+    seeds = audit.seeds(arm)
+    singles = [
+        {**compute("accuracy", row, y, k), **compute("macro_f1", row, y, k), **compute("per_class", row, y, k)}
+        for row in guesses
+    ]
+    measures = [
+        Measure(name=name, value=finite(single[name]), n=y.size, arm=arm, seed=seed, higher_is_better=True)
+        for seed, single in zip(seeds, singles, strict=True)
+        for name in ("accuracy", "macro_f1")
+        if arm != TEACHER
+    ]
+    right = (guesses == y).astype(np.float64)
+    common: dict[str, Any] = {"arm": arm, "higher_is_better": True}
+    measures.append(proportion("accuracy", right, resamples=audit_spec.resamples, seed=audit_spec.seed, **common))
+    paired = _macro(y, guesses, guesses, k, audit, options)
+    value = float(np.mean([single["macro_f1"] for single in singles]))
+    measures.append(measured("macro_f1", dataclasses.replace(paired.candidate.interval(), value=value), **common))
+    for report in class_reports(y, guesses, k, resamples=options.class_resamples, seed=audit_spec.seed):
+        group = f"class={audit.labels[report.label]}"
+        for name in ("precision", "recall", "f1"):
+            mean = float(np.mean([single[name][report.label] for single in singles]))
+            interval = dataclasses.replace(getattr(report, name), value=mean)
+            measures.append(measured(name, interval, group=group, **{**common, "n": report.support}))
+    return measures
+
+
+def _macro(
+    y: Ints, reference: Ints, candidate: Ints, k: int, audit: AuditInput, options: QualityOptions
+) -> PairedBootstrap:
+    resamples = min(audit.spec.audit.resamples, options.class_resamples)
+    return paired_metric(y, reference, candidate, k, macro_f1, resamples=resamples, seed=audit.spec.audit.seed)
+
+
+def _against_teacher(
+    audit: AuditInput, arm: str, y: Ints, predicted: dict[str, Ints], options: QualityOptions
+) -> list[Measure]:
+    """Retention, paired differences with the equivalence verdict, and McNemar's test of each seed."""
+    reference, candidate = (predicted[name] == y for name in (TEACHER, arm))
+    paired = _paired(audit, reference, candidate)
+    retention = paired.retention.interval()
+    inner, outer = widened(paired, reference, candidate)
+    if paired.discordant < FEW and paired.reference.value > 0:
+        scale = 100 / paired.reference.value
+        retention = Interval(retention.value, 100 + scale * outer.low, 100 + scale * outer.high, retention.n)
+    verdict = tost_intervals(inner, outer, audit.spec.audit.margin)
+    common: dict[str, Any] = {"arm": arm, "versus": TEACHER, "higher_is_better": True}
+    macro = _macro(y, predicted[TEACHER], predicted[arm], len(audit.labels), audit, options)
+    tests = mcnemar_per_seed(reference, candidate)
+    return [
+        measured("accuracy_retention", retention, unit="%", **common),
+        measured("accuracy_difference", outer, detail=_equivalence(verdict, paired.discordant), **common),
+        bootstrapped("macro_f1_difference", macro.difference, **common),
+        *(
+            Measure(
+                name="mcnemar_p",
+                value=test.p_value,
+                n=test.n,
+                seed=seed,
+                arm=arm,
+                versus=TEACHER,
+                detail={"only_teacher": test.only_reference, "only_arm": test.only_candidate},
+            )
+            for seed, test in zip(audit.seeds(arm), tests, strict=True)
+        ),
+    ]
+
+
+def _paired(audit: AuditInput, reference: Any, candidate: Any) -> PairedBootstrap:
+    settings = audit.spec.audit
+    first, second = np.atleast_2d(reference).astype(np.float64), np.atleast_2d(candidate).astype(np.float64)
+    return paired_bootstrap(first, second, resamples=settings.resamples, seed=settings.seed)
+
+
+def widened(paired: PairedBootstrap, reference: Any, candidate: Any) -> tuple[Interval, Interval]:
+    """90 % and 95 % intervals of the difference; where few items differ, no narrower than Tango's score interval.
+
+    Without discordant items the bootstrap has no width, yet 50 items still allow a change of some 7 points. With
+    several seeds the mean gains and losses are rounded up, which errs to the wide side.
+    """
+    inner, outer = paired.difference.interval(INNER), paired.difference.interval()
+    if paired.discordant >= FEW:
+        return inner, outer
+    change = np.atleast_2d(candidate).mean(axis=0) - np.atleast_2d(reference).mean(axis=0)
+    lost, won = math.ceil(-change[change < 0].sum() - 1e-9), math.ceil(change[change > 0].sum() - 1e-9)
+    if lost + won > paired.n:
+        return inner, outer
+    return _hull(inner, tango(lost, won, paired.n, INNER)), _hull(outer, tango(lost, won, paired.n))
+
+
+def _hull(first: Interval, second: Interval) -> Interval:
+    return Interval(first.value, min(first.low, second.low), max(first.high, second.high), first.n)
+
+
+def _equivalence(verdict: Equivalence, discordant: int) -> dict[str, Any]:
+    """What charts and sentences need of an equivalence test."""
+    return {
+        "word": verdict.word,
+        "margin": verdict.margin,
+        "inner_low": finite(verdict.inner.low),
+        "inner_high": finite(verdict.inner.high),
+        "n_to_decide": verdict.n_to_decide,
+        "smallest_change": finite(verdict.smallest_change),
+        "discordant": discordant,
+    }
+
+
+def _over_control(audit: AuditInput, y: Ints, predicted: dict[str, Ints]) -> tuple[list[Measure], list[Finding]]:
+    """What the soft targets added: each arm against the hard-label control on the same items."""
+    control = control_of(audit.spec, list(predicted))
+    candidate = audit.spec.candidate
+    if control is None:
+        claim = "There is no hard-label control, so what distillation itself added cannot be told."
+        action = "Add the arm 'hard_label': the same student, trained on the teacher's answers alone."
+        return [], [Finding(check="quality", severity="notice", claim=claim, action=action)]
+    measures = []
+    for arm in [name for name in predicted if name not in (TEACHER, control)]:
+        reference, other = predicted[control] == y, predicted[arm] == y
+        paired = _paired(audit, reference, other)
+        inner, outer = widened(paired, reference, other)
+        detail = _equivalence(tost_intervals(inner, outer, audit.spec.audit.margin), paired.discordant)
+        measures.append(
+            measured("accuracy_over_control", outer, arm, versus=control, detail=detail, higher_is_better=True)
+        )
+    mine = next((m for m in measures if m.arm == candidate), None)
+    if mine is None:
+        return measures, []
+    claim = (
+        f"Against the same student trained on hard labels, distillation changed accuracy by {points(mine.value)} "
+        f"{point_range(mine.low, mine.high)}: {mine.detail['word']}."
+    )
+    return measures, [Finding(check="quality", severity="info", claim=claim, evidence=(mine,))]
+
+
+def _candidate_finding(audit: AuditInput, measures: list[Measure]) -> list[Finding]:
+    """The accuracy of the candidate against the teacher's, in one sentence."""
+    found = [m for m in measures if m.name == "accuracy_difference" and m.arm == audit.spec.candidate]
+    if not found:
+        return []
+    mine = found[0]
+    word, margin = mine.detail["word"], audit.spec.audit.margin
+    beyond = mine.high is not None and mine.high < -margin
+    severity: Severity = "info"
+    action = ""
+    if word == "worse":
+        severity = "serious" if beyond else "warning"
+        action = "Look at the regressions; try more layers, more labels or another temperature."
+    elif word == "cannot tell":
+        severity = "notice"
+        needed = mine.detail["n_to_decide"]
+        action = f"About {needed:,} labelled test rows would decide it." if needed else "Label more test rows."
+    claim = (
+        f"'{mine.arm}' differs from the teacher by {points(mine.value)} of accuracy "
+        f"{point_range(mine.low, mine.high)} on {mine.n:,} texts, with a margin of ±{100 * margin:.1f}: {word}."
+    )
+    return [Finding(check="quality", severity=severity, claim=claim, evidence=(mine,), action=action)]
+
+
+def _confusion_rows(audit: AuditInput, arm: str, y: Ints, guesses: Ints) -> list[dict[str, Any]]:
+    """The seed-mean confusion matrix as long rows: arm, true, predicted, count, share of the true class."""
+    mean = np.asarray(confusion_matrix(y, guesses, len(audit.labels)), dtype=np.float64).mean(axis=0)
+    totals = mean.sum(axis=1)
+    return [
+        {
+            "arm": arm,
+            "true": true,
+            "predicted": guess,
+            "count": float(mean[i, j]),
+            "share": float(mean[i, j] / totals[i]) if totals[i] else None,
+        }
+        for i, true in enumerate(audit.labels)
+        for j, guess in enumerate(audit.labels)
+    ]
+
+
+def _never_predicted(audit: AuditInput, arm: str, y: Ints, guesses: Ints) -> list[Finding]:
+    """Classes that occur and that a model never gives, in any seed."""
+    silent = sorted(set(y.tolist()) - set(guesses.ravel().tolist()))
+    if not silent:
+        return []
+    names = ", ".join(f"'{audit.labels[c]}'" for c in silent)
+    return [
+        Finding(
+            check="quality",
+            severity="warning",
+            claim=f"'{arm}' never predicts {names}, which occurs {int(np.isin(y, silent).sum()):,} times.",
+            action="Check the labels' order and the balance of the training data.",
+        )
+    ]

@@ -1,0 +1,113 @@
+"""What the checks share: intervals turned into measures, arms with usable predictions, and figures put into words."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from auditor.check import AuditInput
+from auditor.stats.bootstrap import Bootstrap, bootstrap_mean
+from auditor.stats.interval import Interval
+from auditor.stats.proportions import clopper_pearson_bounds, wilson
+from auditor.types import Measure
+from distill.errors import DataError
+from distill.spec import RunSpec
+from distill.store import TEACHER, SetName
+from distill.types import Floats
+
+
+def finite(value: float | None) -> float | None:
+    """``value`` as a plain float, None where it is nan or infinite: JSON knows neither."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def measured(name: str, interval: Interval, arm: str, **more: Any) -> Measure:
+    """A measure from an interval; bounds that the data cannot give become None."""
+    bounds = {"value": finite(interval.value), "low": finite(interval.low), "high": finite(interval.high)}
+    return Measure(name=name, arm=arm, n=more.pop("n", interval.n), **bounds, **more)
+
+
+def proportion(name: str, hits: Floats, arm: str, resamples: int, seed: int, **more: Any) -> Measure:
+    """The seed-mean of a share, ``hits`` being 0 or 1 of shape [seeds, n].
+
+    One seed is shown with Wilson's interval, several with the bootstrap over items. ``detail`` carries the exact
+    (Clopper-Pearson) bounds that a gate uses; for several seeds the count is the mean one (Korn & Graubard 1998).
+    """
+    n = hits.shape[1]
+    if n == 0:
+        return measured(name, Interval(math.nan, math.nan, math.nan, 0), arm, **more)
+    value = float(hits.mean())
+    interval = bootstrap_mean(hits, resamples=resamples, seed=seed).interval()
+    if len(hits) == 1 or interval.width == 0:
+        shown = wilson(round(value * n), n)
+        interval = Interval(value, min(shown.low, value), max(shown.high, value), n)
+    low, high = clopper_pearson_bounds(value * n, n, 0.95)
+    detail = {"exact_low": low, "exact_high": high, "seeds": len(hits), **more.pop("detail", {})}
+    return measured(name, interval, arm, detail=detail, **more)
+
+
+def bootstrapped(name: str, bootstrap: Bootstrap, arm: str, **more: Any) -> Measure:
+    """A measure with the 95 % percentile interval of ``bootstrap``."""
+    return measured(name, bootstrap.interval(), arm, **more)
+
+
+def spoilt(audit: AuditInput, arm: str, part: SetName = "test") -> int:
+    """How many rows of an arm's predictions hold NaN or infinity, in its worst seed."""
+    counts = [int((~np.isfinite(audit.signal(arm, s, part).probs)).any(axis=1).sum()) for s in audit.seeds(arm)]
+    return max(counts, default=0)
+
+
+def usable_arms(audit: AuditInput) -> list[str]:
+    """Arms whose test predictions are numbers throughout; the others are named by :func:`spoilt_sentences`."""
+    return [arm for arm in audit.arms if not spoilt(audit, arm)]
+
+
+def spoilt_sentences(audit: AuditInput) -> dict[str, str]:
+    """One sentence for each arm that is left out, by arm."""
+    counts = {arm: spoilt(audit, arm) for arm in audit.arms}
+    rows = len(audit.test)
+    return {arm: f"The predictions of '{arm}' hold NaN in {n} of {rows} rows." for arm, n in counts.items() if n}
+
+
+def teacher_probs(audit: AuditInput) -> Floats:
+    """The teacher's probabilities on the test rows, shape [n, k]; raises DataError when they hold NaN."""
+    if count := spoilt(audit, TEACHER):
+        raise DataError(
+            f"The teacher's predictions hold NaN in {count} of {len(audit.test)} rows.",
+            hint="Give a probability for every label of every test row.",
+        )
+    return np.asarray(audit.signal(TEACHER, 0).probs)
+
+
+def has_teacher(audit: AuditInput) -> bool:
+    """True when the teacher has test predictions."""
+    return bool(audit.seeds(TEACHER))
+
+
+def control_of(spec: RunSpec, arms: list[str]) -> str | None:
+    """The hard-label control among ``arms``: the same student that saw the teacher's argmax only."""
+    return next((arm.name for arm in spec.arms if arm.kind == "hard_label" and arm.name in arms), None)
+
+
+def points(difference: float | None) -> str:
+    """A difference of shares in points, with its sign: '+1.2 points'."""
+    return "unknown" if difference is None else f"{100 * difference:+.1f} points".replace("-", "−")
+
+
+def point_range(low: float | None, high: float | None) -> str:
+    """An interval of a difference of shares in points: '[−0.3, +1.2]'."""
+    return bracket(*(None if bound is None else 100 * bound for bound in (low, high)), signed=True)
+
+
+def bracket(low: float | None, high: float | None, digits: int = 1, signed: bool = False) -> str:
+    """An interval in brackets; an unknown bound is '?'."""
+    sign = "+" if signed else ""
+    shown = ["?" if bound is None else f"{bound:{sign}.{digits}f}".replace("-", "−") for bound in (low, high)]
+    return f"[{shown[0]}, {shown[1]}]"
+
+
+def share(value: float | None) -> str:
+    """A share as a percentage: '91.2 %'."""
+    return "unknown" if value is None else f"{100 * value:.1f} %"
