@@ -1,0 +1,113 @@
+"""What every stage shares: it is skipped when its result is there, timed when it is not, and fails in one sentence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from distill.errors import ModelError, StoreError
+from distill.events import Stage
+from distill.monitor import Monitor
+from distill.plugins import StageContext
+from distill.types import Examples
+
+Outcome = Literal["done", "waiting"]
+StageFunction = Callable[[StageContext], Outcome]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a registered task is: how its rows are checked, and its stages in order.
+
+    Attributes:
+        name: word in the spec.
+        validate: raises DataError for rows that cannot serve; returns warnings, a sentence each.
+        stages: name and function of each stage; a task brings its own where it differs and shares the others.
+    """
+
+    name: str
+    validate: Callable[[Examples], list[str]]
+    stages: tuple[tuple[Stage, StageFunction], ...]
+
+
+def once(
+    context: StageContext,
+    stage: Stage,
+    digest: str,
+    work: Callable[[], dict[str, Any]],
+    outputs: Sequence[Path] = (),
+) -> None:
+    """Do ``work`` framed by Started and Finished, unless the stage is done with this digest and its outputs are there.
+
+    Args:
+        context: the run.
+        stage: its name.
+        digest: of everything that decides the result.
+        work: writes the artefacts and returns the summary for ``stages/<stage>.json``.
+        outputs: files without which the marker counts for nothing.
+    """
+    if context.run.stage_done(stage, digest) and all(path.exists() for path in outputs):
+        context.monitor.reused(stage)
+        return
+    with context.monitor.stage(stage), plain_errors(stage):
+        began = time.monotonic()
+        summary = work()
+        context.run.finish_stage(stage, digest, **{"seconds": round(time.monotonic() - began, 3), **summary})
+
+
+@contextmanager
+def plain_errors(what: str) -> Iterator[None]:
+    """Turn what the machine refuses (disk, memory, the numeric library) into HeirloomErrors.
+
+    Raises:
+        StoreError: the disk is full, a folder cannot be written, memory ran out.
+        ModelError: the numeric library gave up.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        raise StoreError(
+            f"The memory ran out during '{what}'.", hint="Use smaller batches or shorter texts, then resume."
+        ) from error
+    except OSError as error:
+        raise StoreError(
+            f"'{what}' stopped: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}.",
+            hint="Free some space or check the rights of that folder, then resume: finished stages are kept.",
+        ) from error
+    except RuntimeError as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise ModelError(
+            f"'{what}' stopped inside the numeric library: {first}",
+            hint="Smaller batches help when memory ran out; otherwise try precision 'fp32'.",
+        ) from error
+
+
+class Within(Monitor):
+    """A monitor for a part of a longer count: its steps are added to ``done`` and reported out of ``total``."""
+
+    def __init__(self, outer: Monitor, done: int, total: int, unit: str = "texts", note: str = "") -> None:
+        self._outer = outer
+        self._done = done
+        self._total = total
+        self._unit = unit
+        self._note = note
+        super().__init__(outer.emit, lambda: False)
+        self._stage = outer.stage_name
+
+    def progress(
+        self, step: int, total: int | None, unit: str = "", note: str = "", spend: float | None = None
+    ) -> None:
+        """Report the step as one of the longer count."""
+        self._outer.progress(self._done + step, self._total, self._unit or unit, note or self._note, spend)
+
+    def restart(self, step: int = 0) -> None:
+        """Begin measuring the rate anew from here on."""
+        self._outer.restart(self._done + step)
+
+    def check(self) -> None:
+        """Raise Cancelled when a person asked the job to stop."""
+        self._outer.check()
