@@ -1,0 +1,1 @@
+"""Distil: make a student. Data, New run, Runs, Run."""

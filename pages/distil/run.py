@@ -1,0 +1,200 @@
+"""Run: how is it going?"""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from distill.events import STAGES, Curve, Event
+from distill.store import Run
+from pages.ui import actions, cache, charts, figures, frame, overview, page, palette, parts, words
+from pages.ui.compare_charts import arm_label, kind_of
+from pages.ui.overview import RunLine, StageState
+from pages.ui.page import PageInfo
+from pages.ui.text import escaped, one_line, visible
+
+PAGE = PageInfo(
+    group="Distil",
+    title="Run",
+    icon=":material/monitoring:",
+    order=40,
+    url_path="run",
+    question="How is it going?",
+    needs_run="any",
+)
+LOG_LINES = 400
+
+
+def render() -> None:
+    """Draw the page."""
+    run = frame.run()
+    line = overview.run_line(run)
+    page.live(lambda: _live(run.id, line.active), while_active=line.active)
+    _folded(run)
+
+
+def _live(run_id: str, was_active: bool) -> None:
+    """Everything that moves. Ends its own polling when the run has ended."""
+    run = cache.store().get(run_id)
+    line = overview.run_line(run)
+    if was_active and not line.active:
+        st.rerun()
+    if line.active:
+        actions.keep_runner_alive()
+    events = cache.events(run)
+    _headline(line, events)
+    _stages(events, line)
+    _curves(run, events)
+
+
+def _headline(line: RunLine, events: list[Event]) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        with st.container(width="stretch", gap=None):
+            _sentence(line, events)
+        with st.container(horizontal=True, width="content"):
+            actions.buttons(line)
+    if line.status == "running":
+        st.progress(line.progress or 0.0, text=overview.progress_text(line))
+
+
+def _sentence(line: RunLine, events: list[Event]) -> None:
+    last = events[-1] if events else None
+    if line.status == "complete":
+        st.markdown(f"**Complete** in {figures.duration(overview.working_seconds(events))}.")
+        if line.answer:
+            page.link("compare", "See what the student kept and lost", icon=":material/compare_arrows:", run=line.id)
+    elif line.status == "failed":
+        hint = getattr(last, "hint", "")
+        st.error(f"{escaped(line.message, 600)} {escaped(hint, 600)}", icon=":material/error:")
+    elif line.status == "awaiting_review":
+        st.info(f"{escaped(line.message, 400)} Then resume the run.", icon=":material/rate_review:")
+        page.link("review", "Open the review", icon=":material/rate_review:", run=line.id)
+    elif line.status == "interrupted":
+        where = words.STAGE_NAMES.get(line.stage, "the start")
+        st.warning(f"Interrupted at {where}. Nothing that was done is lost: resume it.", icon=":material/pause_circle:")
+    elif line.status == "cancelled":
+        st.info("Cancelled. What is done is kept; resume it to go on where it stopped.", icon=":material/stop_circle:")
+    elif line.status == "queued":
+        st.info("Waits for the runner. It starts by itself as soon as the run before it ends.", icon=":material/schedule:")
+
+
+def _stages(events: list[Event], line: RunLine) -> None:
+    states = overview.stage_states(events, line.status)
+    with st.container(horizontal=True, gap="small", key="stages"):
+        for stage in STAGES:
+            state = states[stage]
+            if stage == "review" and state.mark == "○":
+                continue
+            _stage(stage, state)
+
+
+def _stage(stage: str, state: StageState) -> None:
+    with st.container(border=True, width=132, gap=None):
+        st.markdown(f"{state.mark} **{words.STAGE_NAMES[stage]}**")
+        st.caption(escaped(state.words, 120) or "waits")
+
+
+def _curves(run: Run, events: list[Event]) -> None:
+    points = [e for e in events if isinstance(e, Curve)]
+    if not points:
+        return
+    table = pd.DataFrame([(e.arm, e.seed, e.step, e.name, e.value) for e in points], columns=["arm", "seed", "step", "name", "value"])
+    names = list(dict.fromkeys(table["name"]))
+    first = [n for n in ("loss", "dev_agreement") if n in names]
+    left, right = st.columns(2, gap="medium")
+    for place, name in zip((left, right), [*first, *(n for n in names if n not in first)][:2], strict=False):
+        with place:
+            st.subheader(_CURVE_TITLES.get(name, one_line(name)), anchor=False)
+            charts.show(
+                _curve(run, table[table["name"] == name], name == "loss"),
+                table[table["name"] == name],
+                key=f"curve_{name}",
+                says=f"{name} by training step, one line an arm and seed.",
+            )
+
+
+_CURVE_TITLES = {"loss": "Loss", "dev_agreement": "Agreement with the teacher on held-out texts"}
+
+
+def _curve(run: Run, table: pd.DataFrame, is_loss: bool) -> go.Figure:
+    made = charts.figure(
+        height=300,
+        xaxis=charts.axis("step"),
+        yaxis=charts.axis("" if is_loss else "%"),
+        margin={"l": 8, "r": 120, "t": 12, "b": 8},
+    )
+    dashes = ["solid", "dash", "dot", "dashdot", "longdash"]
+    for arm, by_arm in table.groupby("arm", sort=False):
+        for number, (seed, part) in enumerate(by_arm.groupby("seed", sort=False)):
+            part = part.sort_values("step")
+            values = part["value"] if is_loss else 100 * part["value"]
+            label = charts.label(arm_label(run.spec, str(arm)), 24)
+            colour = palette.colour_of(kind_of(run.spec, str(arm)))
+            made.add_scatter(
+                x=part["step"],
+                y=values,
+                mode="lines+text",
+                line={"color": colour, "width": 2, "dash": dashes[number % len(dashes)]},
+                text=[*[""] * (len(part) - 1), f" {label}" if number == 0 else ""],
+                textposition="middle right",
+                cliponaxis=False,
+                hovertemplate=f"{label}, seed {seed}<br>step %{{x:,}}: %{{y:.3g}}<extra></extra>",
+            )
+    return made
+
+
+def _folded(run: Run) -> None:
+    with st.expander("Log", icon=":material/notes:"):
+        page.live(lambda: _log(run.id), while_active=overview.run_line(run).active, every=4.0)
+    with st.expander("Spec", icon=":material/description:"):
+        st.caption("Everything that decides the outcome. Copy it into a file for `heirloom run SPEC.yaml`.")
+        st.code(visible(run.spec.to_yaml(), 100_000), language="yaml")
+    with st.expander("Provenance", icon=":material/fingerprint:"):
+        _provenance(run)
+
+
+def _log(run_id: str) -> None:
+    events = cache.events(cache.store().get(run_id))
+    told = [line for event in events if (line := overview.log_line(event))]
+    if not told:
+        st.caption("Nothing yet.")
+        return
+    if len(told) > LOG_LINES:
+        st.caption(f"The last {LOG_LINES} of {len(told):,} lines.")
+    st.code("\n".join(visible(line, 1_000) for line in told[-LOG_LINES:]), language=None, wrap_lines=True, height=320)
+
+
+def _provenance(run: Run) -> None:
+    cards = list(cache.cards(run))
+    if (run.folder / "teacher.json").exists():
+        cards.insert(0, run.teacher)
+    if cards:
+        charts.frame(
+            pd.DataFrame(
+                [
+                    {
+                        "model": arm_label(run.spec, card.name),
+                        "seed": "" if card.seed is None else str(card.seed),
+                        "id": card.id,
+                        "licence": card.licence or "not stated",
+                        "layers": card.layers,
+                        "parameters": figures.count(card.parameters),
+                        "on disk": figures.size(card.bytes),
+                        "trained on": figures.count(card.trained_on),
+                        "human labels": figures.count(card.human_labels),
+                        "training time": figures.duration(card.train_seconds),
+                        "weights SHA-256": card.weights_digest[:16],
+                    }
+                    for card in cards
+                ]
+            ),
+            key="models_table",
+        )
+    else:
+        parts.empty("No model yet.", "Their digests and licences appear here as the run makes them.")
+    resources = cache.data_json(run, "resources")
+    if resources:
+        st.code(visible(json.dumps(resources, indent=2, ensure_ascii=False), 20_000), language="json")

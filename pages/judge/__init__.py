@@ -1,0 +1,1 @@
+"""Judge: is the student good enough, and what did it inherit?"""

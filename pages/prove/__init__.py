@@ -1,0 +1,1 @@
+"""Prove: review, evidence and the report."""

@@ -1,0 +1,79 @@
+"""The four cards of Compare: quality kept, speed gained, cost saved, size. Measured first, the published expectation beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from auditor.types import Measure
+from distill.spec import RunSpec
+from distill.store import TEACHER
+from pages.ui import claims, figures, words
+from pages.ui.cache import Audited
+from pages.ui.compare_charts import kind_of
+from pages.ui.text import escaped
+
+
+def four(audit: Audited, spec: RunSpec, arm: str) -> None:
+    """Draw the four cards for one arm against the teacher."""
+    kind = kind_of(spec, arm)
+    with st.container(horizontal=True, gap="small", key="cards"):
+        _card("Quality kept", *_quality(audit, arm), claim=claims.expected("quality", kind))
+        _card("Speed gained", *_speed(audit, arm), claim=claims.expected("speed", kind))
+        _card("Cost saved", *_cost(audit, arm), claim=claims.expected("cost", kind))
+        _card("Size", *_size(audit, arm), claim=claims.expected("size", kind))
+
+
+def _card(title: str, value: str, interval: str, detail: str, help_: str, *, claim: claims.Expectation | None) -> None:
+    with st.container(border=True, width="stretch", height="stretch", gap="xsmall"):
+        st.metric(title, value, help=escaped(help_, 500))
+        st.caption(escaped(interval) if interval else "no interval")
+        st.markdown(escaped(detail))
+        if claim is None:
+            st.caption("no published figure")
+        else:
+            st.caption(f"published: {escaped(claim.words)}", help=f"A claim, not a result of this run. Source: {escaped(claim.source, 400)}")
+
+
+def _quality(audit: Audited, arm: str) -> tuple[str, str, str, str]:
+    kept = audit.measure("accuracy_retention", arm)
+    if kept is not None:
+        detail = _change(audit, "accuracy", arm, figures.percent)
+        return words.written(kept), words.written_interval(kept), f"accuracy {detail}", words.meaning_of(kept.name)
+    same = audit.measure("agreement", arm)
+    why = "No human labels: agreement with the teacher stands in for quality."
+    return words.written(same), words.written_interval(same), "agreement with the teacher" if same else "not measured", why
+
+
+def _speed(audit: Audited, arm: str) -> tuple[str, str, str, str]:
+    gained = audit.measure("latency_speedup", arm)
+    for name in ("latency_p95_ms", "latency_p50_ms"):
+        if audit.measure(name, arm) and audit.measure(name, TEACHER):
+            detail = f"{name[8:11]} {_change(audit, name, arm, figures.figure)} ms"
+            break
+    else:
+        detail = "no model could be timed"
+    return words.written(gained), words.written_interval(gained), detail, words.meaning_of("latency_speedup")
+
+
+def _cost(audit: Audited, arm: str) -> tuple[str, str, str, str]:
+    saved = audit.measure("cost_saving", arm)
+    detail = f"{_change(audit, 'cost_per_1k', arm, figures.money)} per 1k texts" if saved else "no model could be timed"
+    return words.written(saved), words.written_interval(saved), detail, words.meaning_of("cost_saving")
+
+
+def _size(audit: Audited, arm: str) -> tuple[str, str, str, str]:
+    mine, teacher = audit.measure("size_bytes", arm), audit.measure("size_bytes", TEACHER)
+    if mine is None or teacher is None or not mine.value or not teacher.value:
+        return figures.NOTHING, "", "no model on disk", "Bytes of the weights on disk."
+    value = f"{figures.figure(teacher.value / mine.value)}× smaller"
+    return value, "exact", _change(audit, "size_bytes", arm, figures.size), "Bytes of the weights on disk."
+
+
+def _change(audit: Audited, name: str, arm: str, write: Callable[[float | None], str]) -> str:
+    def of(who: str) -> str:
+        found: Measure | None = audit.measure(name, who)
+        return write(found.value if found else None)
+
+    return f"{of(TEACHER)} → {of(arm)}"

@@ -1,0 +1,111 @@
+"""Plotly with one look in light and dark. Every chart is followed by a folded table of the same data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from auditor.types import Measure
+from pages.ui.palette import FAINT, FAINT_STRONG, GRID
+from pages.ui.text import one_line
+
+_CONFIG: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False}
+
+
+def figure(height: int = 340, **layout: Any) -> go.Figure:
+    """An empty figure with the house's look. Colours of text and paper come from Streamlit's theme, so both modes work."""
+    made = go.Figure()
+    base: dict[str, Any] = {
+        "height": height,
+        "margin": {"l": 8, "r": 16, "t": 36 if layout.get("title") else 16, "b": 8},
+        "hovermode": "closest",
+        "hoverlabel": {"namelength": -1},
+        "bargap": 0.3,
+        "showlegend": False,
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left", "title": {"text": ""}},
+        "xaxis": axis(),
+        "yaxis": axis(),
+    }
+    made.update_layout({**base, **layout})
+    return made
+
+
+def axis(title: str = "", **more: Any) -> dict[str, Any]:
+    """An axis with faint grid lines, no zero line (draw one where a difference or ratio is shown) and room for its labels."""
+    return {"title": {"text": title}, "gridcolor": GRID, "zeroline": False, "automargin": True, **more}
+
+
+def line_at(figure_: go.Figure, *, x: float | None = None, y: float | None = None, label: str = "") -> None:
+    """A reference line at ``x`` or ``y`` with its label at its end."""
+    style = {"line_dash": "dot", "line_color": FAINT, "line_width": 1.5}
+    if y is not None:
+        figure_.add_hline(y=y, annotation_text=label, annotation_position="top right", **style)
+    if x is not None:
+        figure_.add_vline(x=x, annotation_text=label, annotation_position="top left", **style)
+
+
+def show(
+    figure_: go.Figure, table: pd.DataFrame, *, key: str, says: str, columns: dict[str, Any] | None = None
+) -> None:
+    """Draw a chart, and its data as a folded table.
+
+    Args:
+        figure_: the chart.
+        table: the same data, one row a mark, columns named as people say them.
+        key: unique on the page.
+        says: one sentence for who cannot see the chart.
+        columns: Streamlit's column configuration.
+    """
+    st.plotly_chart(figure_, key=key, config=_CONFIG, alt=says)
+    with st.expander("Table", icon=":material/table_rows:", type="compact"):
+        frame(table, key=f"{key}_table", columns=columns)
+
+
+def frame(table: pd.DataFrame, *, key: str, columns: dict[str, Any] | None = None, height: int | None = None) -> None:
+    """A table of text and numbers, nothing in it read as Markdown."""
+    shown = table.copy()
+    for name in shown.columns:
+        if not pd.api.types.is_numeric_dtype(shown[name]) and not pd.api.types.is_bool_dtype(shown[name]):
+            shown[name] = shown[name].map(lambda v: None if v is None or v is pd.NA else one_line(v, 400))
+    st.dataframe(
+        shown,
+        hide_index=True,
+        key=key,
+        column_config=columns,
+        height=height if height is not None else "auto" if len(shown) > 12 else "content",
+    )
+
+
+def as_percent(measure: Measure) -> tuple[float | None, float | None, float | None]:
+    """Value and bounds of a share in per cent, whether the measure is in '%' or a share of 1."""
+    factor = 1.0 if measure.unit == "%" else 100.0
+    value, low, high = (None if v is None else factor * v for v in (measure.value, measure.low, measure.high))
+    return value, low, high
+
+
+def bars(value: float | None, low: float | None, high: float | None) -> dict[str, Any] | None:
+    """Plotly's asymmetric error bar of one point; None where an interval is missing."""
+    if value is None or low is None or high is None:
+        return None
+    return whiskers([value], [low], [high])
+
+
+def whiskers(values: list[float], lows: list[float], highs: list[float]) -> dict[str, Any]:
+    """Plotly's asymmetric error bars of several points."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(0.0, high - value) for value, high in zip(values, highs, strict=True)],
+        "arrayminus": [max(0.0, value - low) for value, low in zip(values, lows, strict=True)],
+        "thickness": 1.4,
+        "width": 3,
+        "color": FAINT_STRONG,
+    }
+
+
+def label(value: object, limit: int = 40) -> str:
+    """Text from data for a plotly label: plotly reads a few HTML tags, so the angle brackets and ampersands are written out."""
+    return one_line(value, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

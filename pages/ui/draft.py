@@ -1,0 +1,78 @@
+"""The spec that a person is putting together: plain data in their session, shared by Data and New run, checked only when it is whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from distill.presets import PRESETS
+from distill.spec import RunSpec, parse_spec, spec_from_yaml
+from pages.ui import state
+
+_DRAFT, _REVISION, _STEP = "draft", "draft_revision", "draft_step"
+
+
+def values() -> dict[str, Any]:
+    """The draft as nested plain data; empty at first."""
+    found: dict[str, Any] = state.once(_DRAFT, dict)
+    return found
+
+
+def part(*path: str) -> dict[str, Any]:
+    """A nested part of the draft, made when it is not there."""
+    here = values()
+    for name in path:
+        here = here.setdefault(name, {})
+    return here
+
+
+def key(name: str) -> str:
+    """A widget key that is fresh after the draft was replaced as a whole (preset, YAML), so that widgets show the new values."""
+    return f"draft{state.get(_REVISION, 0)}.{name}"
+
+
+def replace(new: dict[str, Any]) -> None:
+    """Replace the whole draft."""
+    state.put(_DRAFT, new)
+    state.put(_REVISION, state.get(_REVISION, 0) + 1)
+
+
+def apply_preset(name: str) -> None:
+    """Lay a preset over the draft."""
+    replace({**_merged(values(), PRESETS[name]), "_preset": name})
+
+
+def preset() -> str | None:
+    """The preset that was laid over the draft last."""
+    found: str | None = values().get("_preset")
+    return found
+
+
+def from_yaml(text: str) -> RunSpec:
+    """Replace the draft by a spec in YAML; raises SpecError."""
+    spec = spec_from_yaml(text, "the YAML")
+    replace(spec.model_dump(mode="json"))
+    return spec
+
+
+def spec() -> RunSpec:
+    """The draft as a RunSpec; raises SpecError with the sentence that says what is missing."""
+    return parse_spec({name: value for name, value in values().items() if not name.startswith("_")}, "this run")
+
+
+def step() -> int:
+    """The step of New run that is open, 1..5."""
+    found: int = state.get(_STEP, 1)
+    return found
+
+
+def go_to(number: int) -> None:
+    """Open a step of New run."""
+    state.put(_STEP, number)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in over.items():
+        both = isinstance(value, dict) and isinstance(base.get(name), dict)
+        merged[name] = _merged(base[name], value) if both else value
+    return merged

@@ -1,0 +1,189 @@
+"""Plain names of measures, arms, stages and statuses, and how a measure's figure is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from auditor.types import Measure
+from distill.store import Status
+from pages.ui import figures
+
+Style = Literal["share", "points", "ratio", "ms", "bytes", "money", "rate", "plain", "percent", "count", "seconds"]
+
+STATUS_MARKS: dict[Status, tuple[str, str]] = {
+    "queued": ("○", "queued"),
+    "running": ("●", "running"),
+    "awaiting_review": ("◔", "awaiting review"),
+    "complete": ("✔", "complete"),
+    "failed": ("✖", "failed"),
+    "cancelled": ("⊘", "cancelled"),
+    "interrupted": ("◌", "interrupted, resumable"),
+}
+STAGE_NAMES: dict[str, str] = {
+    "preflight": "preflight",
+    "data": "data",
+    "teacher": "teacher",
+    "labels": "labels",
+    "review": "review",
+    "students": "students",
+    "predictions": "predictions",
+    "timings": "timings",
+    "audit": "audit",
+}
+STAGE_VERBS: dict[str, str] = {
+    "preflight": "checking",
+    "data": "reading data",
+    "teacher": "preparing the teacher",
+    "labels": "labelling",
+    "review": "waiting for review",
+    "students": "training",
+    "predictions": "predicting",
+    "timings": "timing",
+    "audit": "auditing",
+}
+ARM_NAMES: dict[str, str] = {
+    "teacher": "teacher",
+    "distilled": "distilled student",
+    "undistilled": "undistilled student",
+    "hard_label": "hard labels (control)",
+    "fine_tuned": "fine-tuned on human labels",
+    "given": "given model",
+    "quantised": "quantised teacher",
+    "pruned": "pruned teacher",
+}
+VERDICT_WORDS = {"yes": "can replace", "no": "cannot replace", "cannot tell": "cannot tell"}
+
+
+@dataclass(frozen=True)
+class Word:
+    """How a measure is called, written, and explained."""
+
+    name: str
+    style: Style
+    meaning: str = ""
+
+
+MEASURES: dict[str, Word] = {
+    "accuracy": Word("accuracy", "share", "Share of test texts with the right label."),
+    "macro_f1": Word("macro F1", "share", "Mean over the classes of the harmonic mean of precision and recall."),
+    "precision": Word("precision", "share", "Of the texts given this label, the share that has it."),
+    "recall": Word("recall", "share", "Of the texts with this label, the share that was found."),
+    "f1": Word("F1", "share", "Harmonic mean of precision and recall."),
+    "accuracy_retention": Word("accuracy kept", "percent", "Student's accuracy as a share of the teacher's."),
+    "macro_f1_difference": Word("macro F1 against the teacher", "points"),
+    "accuracy_over_control": Word("accuracy over the control", "points"),
+    "mcnemar_p": Word("McNemar p", "plain"),
+    "slice_accuracy": Word("accuracy in the slice", "share"),
+    "slice_difference": Word("accuracy in the slice against the teacher", "points"),
+    "accuracy_difference": Word("accuracy against the teacher", "points", "Student's accuracy minus the teacher's."),
+    "agreement": Word("agreement with the teacher", "share", "Share of test texts with the teacher's label."),
+    "agreement_where_teacher_wrong": Word(
+        "agreement where the teacher is wrong", "share", "How often the student repeats a mistake of its teacher."
+    ),
+    "kl_divergence": Word("KL from the teacher", "plain", "Mean KL(teacher ‖ student) in nats; 0 is a perfect copy."),
+    "mass_matched": Word("output mass matched", "share", "Probability mass on which teacher and student agree."),
+    "regressions": Word("regressions", "count", "Test texts that the teacher has right and the student wrong."),
+    "gains": Word("gains", "count", "Test texts that the student has right and the teacher wrong."),
+    "ece": Word("calibration error", "share", "Mean gap between confidence and accuracy (ECE)."),
+    "brier": Word("Brier score", "plain", "Mean squared distance of the probabilities from the truth; lower is better."),
+    "latency_p50_ms": Word("latency p50", "ms", "Half of the single answers come within this time."),
+    "latency_p95_ms": Word("latency p95", "ms", "95 % of the single answers come within this time."),
+    "latency_p99_ms": Word("latency p99", "ms", "99 % of the single answers come within this time."),
+    "latency_speedup": Word("speed-up", "ratio", "Teacher's batch-1 latency over the student's, in the same rounds."),
+    "throughput_per_s": Word("throughput", "rate", "Texts a second at the best batch size."),
+    "cost_per_1k": Word("cost per 1,000 texts", "money", "Measured throughput × the price book."),
+    "cost_per_1k_tokens": Word("cost per 1,000 tokens", "money", "Measured throughput × the price book."),
+    "cost_saving": Word("cost saved", "percent", "1 − student's cost per text ÷ the teacher's."),
+    "break_even_texts": Word("break-even volume", "count", "Texts after which labelling and training are paid for."),
+    "size_bytes": Word("size on disk", "bytes"),
+    "peak_memory_bytes": Word("peak memory", "bytes"),
+    "compression": Word("times smaller", "ratio"),
+    "throughput_speedup": Word("throughput gain", "ratio"),
+    "disagreements": Word("disagreements", "count"),
+    "making_cost": Word("cost of making it", "money"),
+    "ece_scaled": Word("calibration error after scaling", "share"),
+    "brier_scaled": Word("Brier score after scaling", "plain"),
+    "nll": Word("negative log-likelihood", "plain"),
+    "nll_scaled": Word("negative log-likelihood after scaling", "plain"),
+    "parameters": Word("parameters", "count"),
+    "gender_bias": Word("gender gap G", "plain"),
+    "gender_bias_change": Word("change of the gender gap", "plain"),
+}
+_BY_UNIT: dict[str, Style] = {
+    "ms": "ms",
+    "bytes": "bytes",
+    "USD": "money",
+    "texts/s": "rate",
+    "%": "percent",
+    "s": "seconds",
+    "×": "ratio",
+    "texts": "count",
+}
+
+
+def word_of(name: str, unit: str = "1") -> Word:
+    """The word for a measure; one that others added gets its own name without underscores."""
+    return MEASURES.get(name) or Word(name.replace("_", " "), _BY_UNIT.get(unit, "plain"))
+
+
+def meaning_of(name: str) -> str:
+    """What a measure means: from the catalogue that the checks fill, else from here."""
+    from auditor.check import CHECKS, MEASURES as CATALOGUE
+
+    CHECKS.names()  # fills the catalogue
+    return CATALOGUE[name][1] if name in CATALOGUE else word_of(name).meaning
+
+
+def written(measure: Measure | None) -> str:
+    """A measure's figure with its unit, without the interval."""
+    return figures.NOTHING if measure is None else _write(measure.value, _style(measure))
+
+
+def written_interval(measure: Measure | None) -> str:
+    """A measure's interval in brackets, in the unit of its figure; empty where it has none."""
+    if measure is None or measure.low is None or measure.high is None:
+        return ""
+    style = _style(measure)
+    if style in {"share", "points"}:
+        return figures.percent_interval(measure.low, measure.high, sign=style == "points")
+    if style == "percent":
+        return figures.interval(measure.low, measure.high, places=1)
+    return figures.interval(measure.low, measure.high)
+
+
+def with_interval(measure: Measure | None) -> str:
+    """Figure and interval: ``99.5 % [98.7, 100.4]``."""
+    return f"{written(measure)} {written_interval(measure)}".strip()
+
+
+def limit_written(name: str, value: float, unit: str = "1") -> str:
+    """A gate's limit in the unit of its measure."""
+    return _write(value, word_of(name, unit).style)
+
+
+def _style(measure: Measure) -> Style:
+    return _BY_UNIT.get(measure.unit) or word_of(measure.name, measure.unit).style
+
+
+def _write(value: float | None, style: Style) -> str:
+    if value is None:
+        return figures.NOTHING
+    writers = {
+        "share": figures.percent,
+        "points": figures.points,
+        "ratio": figures.times,
+        "bytes": figures.size,
+        "money": figures.money,
+        "count": figures.count,
+        "seconds": figures.duration,
+        "ms": lambda v: f"{figures.figure(v)} ms",
+        "rate": lambda v: f"{figures.figure(v)} texts/s",
+        "percent": lambda v: f"{figures.figure(v, places=1)} %",
+    }
+    return writers[style](value) if style in writers else figures.figure(value)
+
+
+def arm_name(name: str) -> str:
+    """An arm's name in words."""
+    return ARM_NAMES.get(name, name.replace("_", " "))
