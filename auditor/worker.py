@@ -55,7 +55,6 @@ def run_job(workspace: Workspace, job: Job) -> Outcome:
     monitor = Monitor(sink=run.append, cancelled=run.cancel_asked)
     try:
         reserve.write_bytes(bytes(RESERVE))
-        (run.folder / "manifest.json").unlink(missing_ok=True)
         outcome = _work(workspace, run, job, monitor)
     except Exception as error:  # noqa: BLE001 - whatever it was, the run must say how it ended
         reserve.unlink(missing_ok=True)

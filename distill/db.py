@@ -7,6 +7,7 @@ when a database is opened, one process at a time. People are plain strings, mome
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -120,9 +121,7 @@ def _engine(url: str) -> Engine:
 
 
 def _on_connect(connection: Any, _record: object) -> None:
-    connection.isolation_level = (
-        None  # the driver's own BEGIN comes too late to be immediate; _on_begin says it instead
-    )
+    connection.isolation_level = None  # the driver's own BEGIN comes too late; _on_begin says it instead
     for pragma in (f"busy_timeout = {BUSY_SECONDS * 1000}", "foreign_keys = on", "synchronous = full"):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -153,15 +152,16 @@ def _plain_errors() -> Iterator[None]:
     """Turn 'locked', 'unreachable' and 'damaged' into sentences; a broken constraint passes, since callers rely on it."""
     try:
         yield
-    except OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0]
+    except (OperationalError, sqlite3.OperationalError) as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         raise StoreError(
             f"The database cannot be used: {reason}.",
             hint="Check that HEIRLOOM_HOME can be written, has free space, and that the database server runs.",
         ) from error
-    except DatabaseError as error:
-        if type(error) is not DatabaseError:
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        if type(error) not in {DatabaseError, sqlite3.DatabaseError}:
             raise
         raise StoreError(
-            f"The database is damaged: {error.orig}.", hint="Restore a backup: heirloom restore FILE --force."
+            f"The database is damaged: {getattr(error, 'orig', error)}.",
+            hint="Restore a backup: heirloom restore FILE --force.",
         ) from error

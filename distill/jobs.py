@@ -42,7 +42,7 @@ def submit(workspace: Workspace, spec: RunSpec, by: str = "", executor: Executor
 
 
 def enqueue(workspace: Workspace, run: Run, action: Action = "run", by: str = "", priority: int = 0) -> int:
-    """Queue ``run``; returns the job's id. The flag of an earlier cancel is taken down.
+    """Queue ``run``; returns the job's id. The flag of an earlier cancel is taken down, and the run is complete no more.
 
     Args:
         workspace: where the queue lies.
@@ -60,7 +60,8 @@ def enqueue(workspace: Workspace, run: Run, action: Action = "run", by: str = ""
         if last is not None and last.state in OPEN:
             doing = "is queued already" if last.state == "queued" else "is being worked on"
             raise StoreError(f"Run {run.id} {doing}.", hint="Wait for it, or cancel it first.")
-        (run.folder / "cancel").unlink(missing_ok=True)
+        for outdated in ("cancel", "manifest.json"):
+            (run.folder / outdated).unlink(missing_ok=True)
         attempts = last.attempts if last is not None and last.action == action else 0
         job = Job(run_id=run.id, action=action, created_by=by, priority=priority, attempts=attempts)
         session.add(job)
