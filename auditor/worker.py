@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-import pandas as pd
-
 from distill import events, jobs
 from distill.db import Job
 from distill.errors import Cancelled, HeirloomError
@@ -70,7 +68,6 @@ def run_job(workspace: Workspace, job: Job) -> Outcome:
 def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome:
     """Stages, audit, manifest; raises what goes wrong."""
     from auditor.audit import audit_run, collect_items
-    from auditor.prices import load_book
     from distill.stages import run_stages
 
     spec = run.spec
@@ -80,7 +77,7 @@ def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome
             return Outcome("done", "Waits for the review.")
     monitor.check()
     with monitor.stage("audit"):
-        audit_run(run, prices=load_book(workspace).as_prices(), decisions=pd.DataFrame())
+        audit_run(run, progress=lambda done, total, check: monitor.progress(done, total, "checks", check))
         run.write_manifest()
     return Outcome("done")
 

@@ -81,8 +81,7 @@ def test_a_killed_runner_is_an_interrupted_run_that_resumes(home: Workspace) -> 
     (run.folder / "spec.yaml").write_text(make_spec("fine").to_yaml())
     jobs.resume(home, run.id, executor=FAKE)
     until(lambda: Run(run.folder).status() == "complete")
-    assert [job.state for job in jobs.jobs(home)][0] == "failed"
-    until(lambda: jobs.jobs(home)[1].state == "done")
+    until(lambda: [job.state for job in jobs.jobs(home)] == ["failed", "done"])
 
 
 def test_cancel_by_flag_then_resume(home: Workspace) -> None:
