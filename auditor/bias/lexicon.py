@@ -19,6 +19,8 @@ DATA = Path(__file__).parent / "data"
 Gender = Literal["female", "male"]
 NAME_COLUMNS = ("name", "gender", "origin", "frequency")
 OCCUPATION_COLUMNS = ("occupation", "share_women", "source", "year")
+# Plain lists of words in a swap list, merged by appending.
+SWAP_WORDS = ("titles", "interjections", "determiners", "closed_class", "receiving_verbs", "not_as_names")
 WORD_SLOTS = frozenset({"word", "a_word"})
 
 
@@ -87,6 +89,9 @@ class SwapList(_Entry):
     pairs: tuple[tuple[str, str], ...] = ()
     contextual: dict[str, Contextual] = {}
     asymmetric: dict[Gender, tuple[str, ...]] = {}
+    titles: tuple[str, ...] = ()
+    interjections: tuple[str, ...] = ()
+    determiners: tuple[str, ...] = ()
     closed_class: tuple[str, ...] = ()
     receiving_verbs: tuple[str, ...] = ()
     not_as_names: tuple[str, ...] = ()
@@ -261,9 +266,7 @@ def _merge_swaps(lists: list[SwapList]) -> SwapList | None:
         pairs=tuple(dict.fromkeys((f.lower(), m.lower()) for one in lists for f, m in one.pairs)),
         contextual={k.lower(): v for one in lists for k, v in one.contextual.items()},
         asymmetric=asymmetric,
-        closed_class=tuple(w for one in lists for w in one.closed_class),
-        receiving_verbs=tuple(w for one in lists for w in one.receiving_verbs),
-        not_as_names=tuple(w for one in lists for w in one.not_as_names),
+        **{section: tuple(w.lower() for one in lists for w in getattr(one, section)) for section in SWAP_WORDS},
     )
     words = [word for pair in merged.pairs for word in pair]
     twice = next((word for word in words if words.count(word) > 1 or word in merged.contextual), None)

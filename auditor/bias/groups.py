@@ -1,0 +1,278 @@
+"""Quality and fairness by group, through fairlearn's MetricFrame, for any group column and any two columns crossed.
+
+fairlearn is binary in places (``demographic_parity_difference`` silently takes class 1 as positive; ``equalized_odds_difference`` raises on three
+classes), so everything is binarised first: fairness on the class that the user calls positive, quality one-vs-rest for every class.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from auditor.stats.interval import Interval
+from auditor.stats.proportions import wilson
+from distill.errors import DataError
+
+MISSING = "(missing)"
+REST = "(all other values)"
+FOUR_FIFTHS = 0.8
+SMALL_CELL = 30
+MOST_VALUES = 20
+JOIN = " × "
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """One group.
+
+    Attributes:
+        n: rows; ``small`` where fewer than the small-cell limit (shown grey, never hidden, and left out of no difference).
+        measures: accuracy and macro F1, and for each class 'recall: c', 'precision: c', 'f1: c' (one-vs-rest); nan where undefined.
+        selection_rate, true_positive_rate, false_positive_rate: on the positive class, with Wilson's 95 % interval; bounds nan where n is 0.
+        impact_ratio: selection rate over that of the best group that is not small (so a small group may exceed 1); ``below_four_fifths`` where it is under 0.8.
+    """
+
+    group: str
+    n: int
+    small: bool
+    measures: dict[str, float]
+    selection_rate: Interval
+    true_positive_rate: Interval
+    false_positive_rate: Interval
+    impact_ratio: float
+    below_four_fifths: bool
+
+
+@dataclass(frozen=True)
+class Parity:
+    """One notion of fairness as the largest difference and the smallest ratio between groups; nan where a rate is undefined."""
+
+    name: str
+    difference: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class GroupAudit:
+    """One group column against one arm.
+
+    Attributes:
+        rows: largest group first.
+        parity: demographic parity, equalised odds, equal opportunity. ``parity_large``: the same over groups that are not small.
+        notes: what was done to the column (values joined, missing values, derived).
+        skipped: why there is nothing to compare, None otherwise.
+    """
+
+    column: str
+    positive: str
+    rows: tuple[GroupRow, ...]
+    parity: tuple[Parity, ...]
+    parity_large: tuple[Parity, ...]
+    notes: tuple[str, ...]
+    skipped: str | None
+
+
+@dataclass(frozen=True)
+class GroupColumn:
+    """A column made fit for comparison: every row has a value, and there are at most ``MOST_VALUES`` and the rest."""
+
+    name: str
+    values: npt.NDArray[np.object_]
+    notes: tuple[str, ...]
+    skipped: str | None
+
+
+def tidy_groups(
+    name: str, values: Sequence[object] | npt.ArrayLike | pd.Series, most: int = MOST_VALUES
+) -> GroupColumn:
+    """Missing values become a group of their own, rare values beyond the ``most`` commonest are joined, and both are said."""
+    series = pd.Series(np.asarray(values, dtype=object))
+    empty = series.isna() | series.map(lambda v: isinstance(v, str) and not v.strip())
+    text = series.where(~empty, MISSING).map(str)
+    notes = []
+    if empty.any():
+        notes.append(f"{int(empty.sum()):,} of {len(text):,} rows have no value and stand as '{MISSING}'.")
+    present = text[~empty]
+    if present.nunique() > most:
+        common = set(present.value_counts(sort=True).index[:most]) | {MISSING}
+        joined = ~text.isin(common)
+        notes.append(
+            f"{present.nunique():,} values: the {most} commonest are shown, {int(joined.sum()):,} rows of the others stand as '{REST}'."
+        )
+        text = text.where(~joined, REST)
+    skipped = None
+    if text.nunique() < 2:
+        skipped = (
+            "there are no rows"
+            if not len(text)
+            else f"the column '{name}' has one value only ('{text.iloc[0]}'), so there is nothing to compare"
+        )
+    return GroupColumn(name, text.to_numpy(dtype=object), tuple(notes), skipped)
+
+
+def cross_groups(first: GroupColumn, second: GroupColumn, most: int = MOST_VALUES) -> GroupColumn:
+    """The intersections of two columns as one."""
+    if len(first.values) != len(second.values):
+        raise DataError(
+            f"The columns '{first.name}' and '{second.name}' have different lengths.",
+            hint="Take both from the same rows.",
+        )
+    both = tidy_groups(f"{first.name}{JOIN}{second.name}", first.values + JOIN + second.values, most)
+    return GroupColumn(both.name, both.values, (*first.notes, *second.notes, *both.notes), both.skipped)
+
+
+def positive_class(classes: Sequence[str], chosen: str | None) -> int:
+    """Index of the class that the user calls positive.
+
+    Raises:
+        DataError: nothing was chosen, or something that is no class. It is never guessed: fairness depends on it.
+    """
+    if chosen is None:
+        raise DataError(
+            "Fairness by group needs the class that counts as the good outcome, and none was chosen.",
+            hint=f"Choose one of: {', '.join(classes)}.",
+        )
+    if chosen not in classes:
+        raise DataError(
+            f"The positive class '{chosen}' is not a label of this task.", hint=f"Choose one of: {', '.join(classes)}."
+        )
+    return list(classes).index(chosen)
+
+
+def audit_groups(
+    true: npt.ArrayLike,
+    predicted: npt.ArrayLike,
+    column: GroupColumn,
+    classes: Sequence[str],
+    positive: str | None,
+    small: int = SMALL_CELL,
+) -> GroupAudit:
+    """Quality and fairness of one arm by one group column.
+
+    Args:
+        true, predicted: class indices ``(rows,)``.
+        column: from ``tidy_groups`` or ``cross_groups``.
+        classes: names of the classes.
+        positive: the class that counts as the good outcome.
+        small: groups with fewer rows are flagged.
+
+    Raises:
+        DataError: no positive class, or arrays of different length.
+    """
+    good = positive_class(classes, positive)
+    assert positive is not None
+    y, p = np.asarray(true), np.asarray(predicted)
+    if not len(y) == len(p) == len(column.values):
+        raise DataError(
+            f"Labels, predictions and the column '{column.name}' have {len(y):,}, {len(p):,} and {len(column.values):,} rows.",
+            hint="Give one value a row.",
+        )
+    if column.skipped is not None:
+        return GroupAudit(column.name, positive, (), (), (), column.notes, column.skipped)
+    rates = _rates(y == good, p == good, column.values)
+    quality = _quality(y, p, column.values, classes)
+    # A handful of rows must not set the mark that everybody else is measured by, unless there are only handfuls.
+    steady = rates[rates["n"] >= small]
+    best = float((steady if len(steady) else rates)["selection"].max())
+    rows = [_row(str(group), rates.loc[group], quality.loc[group], best, small) for group in rates.index]
+    rows.sort(key=lambda row: (-row.n, row.group))
+    notes = list(column.notes)
+    if len(steady) < len(rates):
+        notes.append(
+            f"{len(rates) - len(steady)} of {len(rates)} groups have fewer than {small} rows; their figures are shown, and say little."
+        )
+    return GroupAudit(column.name, positive, tuple(rows), _parity(rates), _parity(steady), tuple(notes), None)
+
+
+def _rates(y: npt.NDArray[np.bool_], p: npt.NDArray[np.bool_], groups: npt.NDArray[np.object_]) -> pd.DataFrame:
+    """Counts and rates of each group on the binarised task."""
+    from fairlearn.metrics import MetricFrame, count, false_positive_rate, selection_rate, true_positive_rate
+
+    def positives(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64]) -> int:
+        return int(np.sum(y_true))
+
+    metrics = {
+        "n": count,
+        "positives": positives,
+        "selection": selection_rate,
+        "tpr": true_positive_rate,
+        "fpr": false_positive_rate,
+    }
+    found = MetricFrame(
+        metrics=metrics, y_true=y.astype(int), y_pred=p.astype(int), sensitive_features=pd.Series(groups, name="group")
+    )
+    rates: pd.DataFrame = found.by_group.astype(float)
+    # fairlearn gives 0 where a group has no row to divide by; a rate over nothing is unknown, not bad.
+    rates.loc[rates["positives"] == 0, "tpr"] = np.nan
+    rates.loc[rates["positives"] == rates["n"], "fpr"] = np.nan
+    return rates
+
+
+def _quality(
+    y: npt.NDArray[np.int64], p: npt.NDArray[np.int64], groups: npt.NDArray[np.object_], classes: Sequence[str]
+) -> pd.DataFrame:
+    from fairlearn.metrics import MetricFrame
+    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
+    every = np.arange(len(classes))
+
+    def per_class(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        precision, recall, f1, _ = precision_recall_fscore_support(y_true, y_pred, labels=every, zero_division=np.nan)
+        return np.concatenate([precision, recall, f1])
+
+    found = MetricFrame(
+        metrics={"accuracy": accuracy_score, "classes": per_class},
+        y_true=y,
+        y_pred=p,
+        sensitive_features=pd.Series(groups, name="group"),
+    ).by_group
+    names = [f"{measure}: {c}" for measure in ("precision", "recall", "f1") for c in classes]
+    table = pd.DataFrame(np.vstack(found["classes"].to_list()), index=found.index, columns=names)
+    macro = table[[f"f1: {c}" for c in classes]].mean(axis=1, skipna=True)
+    table.insert(0, "accuracy", found["accuracy"].astype(float))
+    table.insert(1, "macro F1", macro)
+    return table
+
+
+def _row(group: str, rates: pd.Series, quality: pd.Series, best: float, small: int) -> GroupRow:
+    n, positives = int(rates["n"]), int(rates["positives"])
+    ratio = float(rates["selection"]) / best if best > 0 else math.nan
+    return GroupRow(
+        group=group,
+        n=n,
+        small=n < small,
+        measures={str(k): float(v) for k, v in quality.items()},
+        selection_rate=_rate(rates["selection"], n),
+        true_positive_rate=_rate(rates["tpr"], positives),
+        false_positive_rate=_rate(rates["fpr"], n - positives),
+        impact_ratio=ratio,
+        below_four_fifths=bool(ratio < FOUR_FIFTHS),
+    )
+
+
+def _rate(rate: float, n: int) -> Interval:
+    return wilson(round(float(rate) * n), n) if n and math.isfinite(rate) else Interval(math.nan, math.nan, math.nan, n)
+
+
+def _parity(rates: pd.DataFrame) -> tuple[Parity, ...]:
+    """Differences and ratios between groups, as fairlearn defines them; unknown rates are left out."""
+
+    def spread(column: str) -> tuple[float, float]:
+        known = rates[column].dropna()
+        if len(known) < 2:
+            return math.nan, math.nan
+        high, low = float(known.max()), float(known.min())
+        return high - low, low / high if high > 0 else math.nan
+
+    selection, tpr, fpr = spread("selection"), spread("tpr"), spread("fpr")
+    return (
+        Parity("demographic parity", *selection),
+        # The worse of both rates; where one is unknown, so is the whole.
+        Parity("equalised odds", float(np.max([tpr[0], fpr[0]])), float(np.min([tpr[1], fpr[1]]))),
+        Parity("equal opportunity", *tpr),
+    )
