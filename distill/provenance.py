@@ -119,11 +119,12 @@ def _cpu_model() -> str:
 
 
 def _gpus() -> list[str]:
-    """Names of CUDA devices, when torch is loaded in this process."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
-        return []
-    return [str(torch.cuda.get_device_name(index)) for index in range(torch.cuda.device_count())]
+    """Names of NVIDIA devices, read from the driver: torch need not be loaded for it."""
+    names = []
+    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        names += [line.partition(":")[2].strip() for line in lines if line.startswith("Model")]
+    return names
 
 
 def seeds(spec: RunSpec) -> dict[str, Any]:
@@ -170,13 +171,15 @@ def energy(seconds: dict[str, float]) -> dict[str, Any]:
 
 
 def resources(run: Run, seconds: dict[str, float]) -> dict[str, Any]:
-    """What resources.json holds: device, hardware, peak memory by model (bytes), wall seconds by stage."""
+    """What resources.json holds: device, hardware, wall seconds by stage, and memory by arm in bytes:
+    the peak of a process that answers with it, and what of it the model added to the bare process."""
     cards = [*([run.teacher] if (run.folder / "teacher.json").exists() else []), *run.cards()]
     timings = _marker(run, "timings")
     return {
         "device": timings.get("device", "cuda" if hardware()["gpus"] else "cpu"),
         "hardware": hardware(),
         "peak_memory_bytes": timings.get("peak_memory_bytes", {}),
+        "model_memory_bytes": timings.get("model_memory_bytes", {}),
         "process_peak_bytes": _peak(),
         "seconds": seconds,
         "train_seconds": {f"{card.name}/{card.seed or 0}": card.train_seconds for card in cards if card.train_seconds},

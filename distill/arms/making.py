@@ -119,6 +119,14 @@ def agreement_target(context: ArmContext) -> Ints | None:
     return context.dev_signal.argmax if len(dev) and len(context.dev_signal.ids) == len(dev) else None
 
 
+def _picked(context: ArmContext) -> list[int]:
+    """Which of the teacher's layers (0-based) the student has."""
+    from distill.engine.layers import evenly_spread
+
+    layers = context.student.layers
+    return list(evenly_spread(context.teacher.layers or 0, layers) if isinstance(layers, int) else layers)
+
+
 def student_card(context: ArmContext, *, distilled: bool = True, **known: Any) -> ModelCard:
     """The card of the model in ``context.folder / 'model'``.
 
@@ -129,7 +137,7 @@ def student_card(context: ArmContext, *, distilled: bool = True, **known: Any) -
     lineage = {
         "generation": generation,
         "init": context.student.init,
-        "layers_from_teacher": context.student.layers if from_layers else None,
+        "picked_layers": _picked(context) if from_layers else None,
         "base_weights": context.teacher.weights_digest if from_layers else str(context.student.checkpoint),
     }
     return model_card(

@@ -9,6 +9,7 @@ from distill.files import atomic_path, digest_of, read_json, write_json
 from distill.plugins import StageContext
 from distill.stages.frame import Outcome, once
 from distill.store import Run
+from distill.teachers.base import labels_of
 from distill.types import Examples
 
 
@@ -64,6 +65,8 @@ def _build(context: StageContext) -> Examples:
     monitor = context.monitor
     result = build_examples(context.spec.data, task=context.spec.task, progress=monitor.progress)
     examples = result.examples
+    if not examples.labels:
+        examples = Examples(examples.frame, labels_of(context.spec.teacher))
     notes = [*result.notes, *task_of(context.spec.task).validate(examples)]
     for sentence in notes:
         monitor.note(sentence, warning=sentence not in result.notes)

@@ -65,16 +65,16 @@ def _time(context: StageContext, cards: list[ModelCard]) -> dict[str, Any]:
     )
     write_frame(context.run.folder / "timings.parquet", frame)
     device = str(frame["device"].iloc[0]) if len(frame) else "cpu"
-    return {"measurements": len(frame), "device": device, "peak_memory_bytes": _memory(context, cards, test)}
+    return {"measurements": len(frame), "device": device, **_memory(context, cards, test)}
 
 
-def _memory(context: StageContext, cards: list[ModelCard], test: Examples) -> dict[str, int]:
+def _memory(context: StageContext, cards: list[ModelCard], test: Examples) -> dict[str, dict[str, int]]:
     """Peak memory in bytes by arm, each architecture measured once, in a process of its own."""
-    from distill.engine.memory import peak_memory
+    from distill.engine.memory import MemoryFacts, peak_memory
 
     texts, pairs = test.texts[:MEMORY_TEXTS], test.pairs
-    found: dict[tuple[object, ...], int] = {}
-    peaks: dict[str, int] = {}
+    found: dict[tuple[object, ...], MemoryFacts] = {}
+    facts: dict[str, MemoryFacts] = {}
     for card in cards:
         context.monitor.check()
         shape = (card.parameters, card.layers, card.bytes)
@@ -86,9 +86,12 @@ def _memory(context: StageContext, cards: list[ModelCard], test: Examples) -> di
                     texts,
                     pairs[:MEMORY_TEXTS] if pairs else None,
                     max_tokens=context.spec.signals.max_tokens,
-                ).peak_bytes
+                )
             except ModelError as error:
                 context.monitor.note(f"Memory of '{card.name}' is not known: {error.message}", warning=True)
                 continue
-        peaks[card.name] = found[shape]
-    return peaks
+        facts[card.name] = found[shape]
+    return {
+        "peak_memory_bytes": {name: fact.peak_bytes for name, fact in facts.items()},
+        "model_memory_bytes": {name: fact.model_bytes for name, fact in facts.items()},
+    }

@@ -11,7 +11,7 @@ from distill.errors import ModelError, StoreError
 from distill.files import read_json
 from distill.monitor import Monitor
 from distill.plugins import TEACHERS, StageContext, Teacher
-from distill.spec import SignalSpec
+from distill.spec import SignalSpec, TeacherSpec
 from distill.store import TEACHER, ModelCard
 from distill.types import Examples, Floats
 
@@ -112,6 +112,19 @@ def model_labels(folder: Path) -> tuple[str, ...]:
     if not names:
         raise ModelError(f"{folder} does not name its labels.", hint="Name them in the spec: data.labels.")
     return tuple(str(names[key]) for key in sorted(names, key=int))
+
+
+def labels_of(teacher: TeacherSpec) -> tuple[str, ...]:
+    """The labels that a teacher knows, for data without any; raises ModelError when it names none."""
+    source = teacher.options.get("source")
+    if not source:
+        raise ModelError(
+            "Neither the data nor the teacher name any labels.",
+            hint="Name them in data.labels, in the teacher's order.",
+        )
+    from distill.engine.loading import resolve
+
+    return model_labels(resolve(str(source), teacher.options.get("revision")))
 
 
 def teacher_card(folder: Path, kind: str, **known: Any) -> ModelCard:

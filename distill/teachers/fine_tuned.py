@@ -63,7 +63,7 @@ def fine_tuned(context: StageContext, options: Any) -> Teacher:
         with hold(folder.with_suffix(".lock"), context.monitor, "this teacher"):
             if not (folder / "card.json").exists():
                 _make(context, options, rows, base, folder)
-    else:
+    elif context.monitor.stage_name == "teacher":
         context.monitor.note("This teacher was fine-tuned by an earlier run; it is used again.")
     card = ModelCard.model_validate(read_json(folder / "card.json"))
     return ModelTeacher(card.model_copy(update={"model_dir": str(folder / "model")}), context.spec.signals)
