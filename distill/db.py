@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from distill.events import now
 from distill.workspace import Workspace
 
 BUSY_SECONDS = 30
+_opened: dict[str, Database] = {}
+_opening = threading.Lock()
 _MIGRATING = 4_866_801  # any number: the name of the PostgreSQL advisory lock that migrations take
 
 
@@ -82,16 +84,21 @@ class Database:
 
 def open_database(workspace: Workspace) -> Database:
     """The workspace's database with every migration applied; opened once per process."""
-    return _open(workspace.database_url)
+    url = workspace.database_url
+    with _opening:
+        if url not in _opened:
+            _opened[url] = _open(url)
+        return _opened[url]
 
 
 def close_database(workspace: Workspace) -> None:
     """Let go of the database file, so that it may be replaced."""
-    open_database(workspace).engine.dispose()
-    _open.cache_clear()
+    with _opening:
+        database = _opened.pop(workspace.database_url, None)
+        if database is not None:
+            database.engine.dispose()
 
 
-@lru_cache(maxsize=8)
 def _open(url: str) -> Database:
     with _plain_errors():
         database = Database(_engine(url))

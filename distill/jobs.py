@@ -134,6 +134,13 @@ def reap(workspace: Workspace) -> None:
             run.append(events.Failed(message="The runner died before the first stage.", hint="Resume the run."))
 
 
+def close_claimed(workspace: Workspace, reason: str) -> None:
+    """Close every claimed job, whoever claimed it: for a database that was moved here and whose runners are elsewhere."""
+    with open_database(workspace).write() as session:
+        for job in session.scalars(select(Job).where(Job.state == "claimed")):
+            job.state, job.finished_at, job.message = "failed", events.now(), reason
+
+
 def cancel(workspace: Workspace, run_id: str, by: str = "") -> None:
     """Stop a run: at once where it is only queued, else by its flag; a detached process sees that it ends.
 

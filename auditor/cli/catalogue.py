@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,8 +14,26 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (teachers, arms, checks, schema):
+    for command in (packs, teachers, arms, checks, schema):
         app.command()(command)
+
+
+def packs(
+    as_json: JsonOption = False,
+    check: Annotated[bool, typer.Option("--check/--no-check", help="Check the files' SHA-256 (some 250 MB).")] = True,
+) -> None:
+    """List the packs: models and data that come as Python packages, their licences, and whether their digests are right."""
+    from distill.data.packs import INSTALL_HINT, status
+
+    found = status(check)
+    if as_json:
+        print_json([pack.model_dump(mode="json") for pack in found])
+        return
+    columns = ("pack", "kind", "package", "digest", "licence", "use")
+    rows = [(p.name, p.kind, f"{p.package} {p.version}", p.digest, p.licence, p.use) for p in found]
+    print_table(columns, rows)
+    if any(pack.digest == "missing" for pack in found):
+        typer.echo(INSTALL_HINT)
 
 
 def teachers(as_json: JsonOption = False) -> None:
