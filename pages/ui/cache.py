@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
 
+from auditor.examples_view import FILE, ViewMeta, view_meta
 from auditor.types import AuditReport, Measure
 from distill.errors import StoreError
 from distill.events import Event
@@ -136,3 +137,13 @@ def _json(folder: str, name: str, stamp_: tuple[int, int]) -> dict[str, Any]:
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _table(path: str, columns: tuple[str, ...] | None, stamp_: tuple[int, int]) -> pd.DataFrame:
     return read_frame(Path(path), list(columns) if columns else None)
+
+
+def examples_meta(run: Run) -> ViewMeta:
+    """What the examples' view of a run holds; raises StoreError when it is torn."""
+    return _examples_meta(str(run.folder), stamp(run.folder / FILE))
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _examples_meta(folder: str, stamp_: tuple[int, int]) -> ViewMeta:
+    return view_meta(Run(Path(folder)))

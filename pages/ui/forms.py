@@ -13,7 +13,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import annotated_types as at
 import streamlit as st
@@ -26,6 +26,7 @@ from distill.errors import SpecError
 from distill.spec import check_options
 from pages.ui.text import escaped
 
+M = TypeVar("M", bound=BaseModel)
 FEW = 4  # so many choices fit side by side
 
 
@@ -72,7 +73,7 @@ def draw(
     return result
 
 
-def check[M: BaseModel](model: type[M], values: Mapping[str, Any], where: str) -> M:
+def check(model: type[M], values: Mapping[str, Any], where: str) -> M:
     """The model made of ``values``; raises SpecError with one sentence."""
     return model.model_validate(check_options(model, dict(values), where))
 

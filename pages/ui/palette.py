@@ -29,6 +29,15 @@ KIND_SYMBOLS: dict[str, str] = {
     "pruned": "x",
     "undistilled": "circle-open",
 }
+# the theme's colour of the same hue, for coloured words; .streamlit/config.toml sets them for light and dark
+_THEME_COLOURS: dict[str, str] = {
+    BLUE: "blue",
+    VERMILLION: "orange",
+    GREY: "gray",
+    GREEN: "green",
+    PURPLE: "violet",
+    ORANGE: "yellow",
+}
 NEUTRAL = "#7F8C99"
 FAINT = "rgba(127,140,153,0.35)"
 FAINT_STRONG = "rgba(127,140,153,0.9)"
@@ -68,3 +77,8 @@ def colour_of(kind: str) -> str:
 def symbol_of(kind: str) -> str:
     """The plotly marker of an arm's kind."""
     return KIND_SYMBOLS.get(kind, "circle")
+
+
+def markdown_colour(kind: str) -> str:
+    """The theme's colour word for an arm's kind."""
+    return _THEME_COLOURS.get(colour_of(kind), "gray")

@@ -1,0 +1,57 @@
+"""The last step of New run: preflight, estimate, start, and the same as YAML."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from distill import jobs
+from distill.errors import HeirloomError
+from distill.spec import RunSpec
+from pages.ui import cache, draft, page, people, preflight_view, state
+
+
+def draw() -> None:
+    """Check the draft, say what will happen and what it will cost, and start it."""
+    spec = _checked()
+    if spec is not None:
+        preflight_view.draw(spec)
+        _start(spec)
+    _yaml(spec)
+
+
+def _checked() -> RunSpec | None:
+    try:
+        return draft.spec()
+    except HeirloomError as error:
+        page.show_error(error)
+        return None
+
+
+def _start(spec: RunSpec) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        who = people.name_or_ask("Your name stands in the run's log as the one who started it.", key="start_name")
+        pressed = st.button(
+            "Start", type="primary", icon=":material/play_arrow:", key="start", disabled=not preflight_view.may_start(spec)
+        )
+    if pressed:
+        run = jobs.submit(cache.workspace(), spec, who)
+        state.choose_run(run.id)
+        page.go("run", run=run.id)
+
+
+def _yaml(spec: RunSpec | None) -> None:
+    with st.expander("Show as YAML", icon=":material/code:"):
+        if spec is None:
+            st.caption("The spec is not whole yet; see above.")
+        else:
+            st.caption("The same run from the command line: save it and call `heirloom run SPEC.yaml`.")
+            st.code(spec.to_yaml(), language="yaml")
+    with st.expander("Paste YAML", icon=":material/content_paste:"):
+        pasted = st.text_area("A RunSpec as YAML", key=draft.key("yaml"), height=220, placeholder="name: …\ndata: …")
+        if st.button("Use this YAML", key="yaml_use", disabled=not (pasted or "").strip()):
+            try:
+                draft.from_yaml(pasted or "")
+            except HeirloomError as error:
+                page.show_error(error)
+            else:
+                st.rerun()
