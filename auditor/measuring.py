@@ -17,6 +17,9 @@ from distill.spec import RunSpec
 from distill.store import TEACHER, SetName
 from distill.types import Floats
 
+DRAWS = 6_000_000  # items × resamples of one such interval: a tenth of a second
+FEWEST_RESAMPLES = 400
+
 
 def finite(value: float | None) -> float | None:
     """``value`` as a plain float, None where it is nan or infinite: JSON knows neither."""
@@ -46,6 +49,12 @@ def proportion(name: str, hits: Floats, arm: str, resamples: int, seed: int, **m
     low, high = clopper_pearson_bounds(value * n, n, 0.95)
     detail = {"exact_low": low, "exact_high": high, "seeds": len(hits), **more.pop("detail", {})}
     return measured(name, interval, arm, detail=detail, **more)
+
+
+def affordable(resamples: int, items: int) -> int:
+    """Resamples for scores that differ from item to item, such as a divergence: every draw costs there, and with many
+    items fewer draws do, the mean being as good as normal."""
+    return min(resamples, max(FEWEST_RESAMPLES, DRAWS // max(1, items)))
 
 
 def bootstrapped(name: str, bootstrap: Bootstrap, arm: str, **more: Any) -> Measure:

@@ -8,25 +8,24 @@ import numpy as np
 from pydantic import Field
 
 from auditor.check import AuditInput, check
-from auditor.measuring import has_teacher, measured, spoilt, teacher_probs, usable_arms
+from auditor.measuring import affordable, bootstrapped, has_teacher, measured, spoilt, teacher_probs, usable_arms
 from auditor.stats.bootstrap import bootstrap_mean
 from auditor.stats.calibration import (
     BINS,
     Temperature,
     apply_temperature,
-    bootstrap_ece,
     brier_items,
-    ece_interval,
+    calibration_error,
     fit_temperature,
     nll_items,
     reliability_table,
 )
+from auditor.stats.paired import paired_bootstrap
 from auditor.types import CheckResult, Finding, Measure
 from distill.spec import Part
 from distill.store import TEACHER
 from distill.types import Floats, Ints
 
-CELLS = 30_000_000  # items × resamples that the calibration error may cost; some 2 s on a slow core
 BADLY = 0.05  # a calibration error that is surely above this is worth a finding
 
 
@@ -44,6 +43,7 @@ class CalibrationOptions(Part):
     measures={
         "ece": "Expected calibration error, bins of equal mass.",
         "brier": "Brier score, summed over the classes.",
+        "brier_difference": "Brier score minus the teacher's, on the same texts.",
         "nll": "Mean negative log-likelihood of people's labels.",
         "temperature": "Temperature that makes dev's labels most likely; above 1: over-confident.",
         "ece_scaled": "Expected calibration error after temperature scaling on dev.",
@@ -64,6 +64,8 @@ def calibration(audit: AuditInput, options: CalibrationOptions) -> CheckResult:
     for arm in arms:
         probs = audit.probs(arm)[:, audit.labelled]
         measures += _figures(audit, arm, probs, y, options, "")
+        if arm != TEACHER and arms[0] == TEACHER:
+            measures.append(_against_teacher(audit, arm, probs, y))
         table += _reliability(arm, probs, y, options, scaled=False)
         fits = _fits(audit, arm)
         if fits:
@@ -81,17 +83,26 @@ def _figures(
     audit: AuditInput, arm: str, probs: Floats, y: Ints, options: CalibrationOptions, suffix: str
 ) -> list[Measure]:
     settings = audit.spec.audit
-    resamples = int(np.clip(CELLS // y.size, 200, settings.resamples))
-    error = bootstrap_ece(probs, y, bins=options.bins, resamples=resamples, seed=settings.seed)
-    measures = [
-        measured(f"ece{suffix}", ece_interval(error), arm, higher_is_better=False, detail={"resamples": resamples})
-    ]
+    resamples = affordable(settings.resamples, y.size)
+    found = calibration_error(probs, y, bins=options.bins, resamples=resamples, seed=settings.seed)
+    detail = {"noise_floor": found.noise_floor, "resamples": resamples}
+    measures = [measured(f"ece{suffix}", found.error, arm, higher_is_better=False, detail=detail)]
     for name, items in (("brier", brier_items), ("nll", nll_items)):
         scores = np.stack([items(p, y) for p in probs])
         drawn = bootstrap_mean(scores, resamples=resamples, seed=settings.seed)
         unit = "nats" if name == "nll" else "1"
         measures.append(measured(f"{name}{suffix}", drawn.interval(), arm, higher_is_better=False, unit=unit))
     return measures
+
+
+def _against_teacher(audit: AuditInput, arm: str, probs: Floats, y: Ints) -> Measure:
+    """The paired difference of the Brier scores, which is sharper than one of calibration errors."""
+    settings = audit.spec.audit
+    reference = brier_items(audit.probs(TEACHER)[0, audit.labelled], y)
+    scores = np.stack([brier_items(p, y) for p in probs])
+    resamples = affordable(settings.resamples, y.size)
+    paired = paired_bootstrap(reference, scores, resamples=resamples, seed=settings.seed)
+    return bootstrapped("brier_difference", paired.difference, arm, versus=TEACHER, higher_is_better=False)
 
 
 def _fits(audit: AuditInput, arm: str) -> list[Temperature]:

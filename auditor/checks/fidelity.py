@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from auditor.check import AuditInput, check
-from auditor.measuring import bootstrapped, proportion, share, spoilt_sentences, teacher_probs, usable_arms
+from auditor.measuring import affordable, bootstrapped, proportion, share, spoilt_sentences, teacher_probs, usable_arms
 from auditor.stats.bootstrap import bootstrap_mean
 from auditor.stats.fidelity import gains, kl_divergence, mass_matched, regressions
 from auditor.types import CheckResult, Finding, Measure
@@ -48,6 +48,7 @@ def fidelity(audit: AuditInput, options: NoOptions) -> CheckResult:
 def _closeness(audit: AuditInput, arm: str, teacher: Floats, probs: Floats) -> list[Measure]:
     """Seed-means with intervals over items, and agreement of each seed."""
     settings: dict[str, Any] = {"resamples": audit.spec.audit.resamples, "seed": audit.spec.audit.seed}
+    fewer = {**settings, "resamples": affordable(audit.spec.audit.resamples, len(teacher))}
     common: dict[str, Any] = {"arm": arm, "versus": TEACHER, "higher_is_better": True}
     same = (probs.argmax(axis=-1) == teacher.argmax(axis=-1)).astype(np.float64)
     divergence = np.stack([kl_divergence(teacher, p) for p in probs])
@@ -61,10 +62,10 @@ def _closeness(audit: AuditInput, arm: str, teacher: Floats, probs: Floats) -> l
         proportion("agreement", same, **settings, **common),
         bootstrapped(
             "kl_divergence",
-            bootstrap_mean(divergence, **settings),
+            bootstrap_mean(divergence, **fewer),
             **{**common, "unit": "nats", "higher_is_better": False},
         ),
-        bootstrapped("mass_matched", bootstrap_mean(matched, **settings), **common),
+        bootstrapped("mass_matched", bootstrap_mean(matched, **fewer), **common),
     ]
     wrong = audit.labelled & (teacher.argmax(axis=-1) != audit.y)
     if wrong.any():

@@ -1,0 +1,122 @@
+"""Run every check over a finished run, decide the gates, write audit.json. Reads files only; auditing again needs no model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from auditor.check import CHECKS, AuditInput, CheckFunction
+from auditor.examples_view import build_view
+from auditor.gates import all_arms, decide
+from auditor.items import collect_items, options_of, validate_checks
+from auditor.measuring import usable_arms
+from auditor.prices import load_book
+from auditor.types import AuditReport, CheckResult
+from auditor.verdict import make_verdict
+from distill.errors import Cancelled, HeirloomError, StoreError
+from distill.events import now
+from distill.files import write_json
+from distill.registry import Entry
+from distill.store import Run
+from distill.workspace import Workspace
+
+__all__ = ["audit_run", "collect_items", "load_report", "run_check"]
+
+Progress = Callable[[int, int, str], None]
+
+
+def audit_run(
+    run: Run,
+    *,
+    decisions: pd.DataFrame | None = None,
+    prices: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> AuditReport:
+    """Audit a run from its files and write audit.json and examples_view.parquet, each whole or not at all.
+
+    Args:
+        run: a run with examples and predictions; models are not needed.
+        decisions: review decisions, one row each.
+        prices: the price book as plain data; the workspace's own when None.
+        progress: called with (done, total, name of the check) before each check.
+
+    Raises:
+        StoreError: there is nothing to audit yet, or a file is torn.
+        SpecError: the spec names a check or a price that does not exist.
+    """
+    if not (run.folder / "examples.parquet").exists() or not any((run.folder / "predictions").glob("*/*.test.parquet")):
+        raise StoreError(f"Run {run.id} has no predictions yet.", hint="Resume the run; the audit comes at its end.")
+    validate_checks(run.spec)
+    if prices is None:
+        prices = load_book(workspace_of(run)).as_prices()
+    audit = AuditInput(run, pd.DataFrame() if decisions is None else decisions, prices)
+    results: list[CheckResult] = []
+    entries = list(CHECKS)
+    for done, entry in enumerate(entries):
+        if progress is not None:
+            progress(done, len(entries), entry.name)
+        results.append(run_check(audit, entry))
+    report = _conclude(audit, results)
+    build_view(audit)
+    write_json(run.folder / "audit.json", plain(report.model_dump()))
+    if (run.folder / "manifest.json").exists():
+        run.write_manifest()
+    return report
+
+
+def run_check(audit: AuditInput, entry: Entry[CheckFunction]) -> CheckResult:
+    """One check's result. What it needs and lacks, or a reason that a person can mend, becomes 'skipped, because'; a bug is raised."""
+    if entry.name in audit.spec.audit.skip:
+        return CheckResult(name=entry.name, skipped="the spec leaves it out")
+    reason = audit.missing(entry.needs)
+    if reason is not None:
+        return CheckResult(name=entry.name, skipped=reason)
+    try:
+        return entry.function(audit, options_of(audit.spec, entry))
+    except Cancelled:
+        raise
+    except HeirloomError as error:
+        return CheckResult(name=entry.name, skipped=str(error))
+
+
+def load_report(run: Run) -> AuditReport | None:
+    """The report in audit.json, None when the run was not audited; raises StoreError when the file is damaged."""
+    value = run.json("audit")
+    if not value:
+        return None
+    try:
+        return AuditReport.model_validate(value)
+    except ValidationError as error:
+        raise StoreError(
+            f"{run.folder / 'audit.json'} is no audit report.", hint="Audit the run again: `heirloom audit RUN`."
+        ) from error
+
+
+def workspace_of(run: Run) -> Workspace:
+    """The workspace that a run lies in."""
+    return Workspace(run.folder.parent.parent)
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON data: NaN and infinity become None, numpy's scalars Python's, tuples lists."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _conclude(audit: AuditInput, results: list[CheckResult]) -> AuditReport:
+    """Gates and verdict from the checks' results."""
+    spec = audit.spec
+    gates = tuple(decide(gate, spec.candidate, results) for gate in spec.audit.gates)
+    verdict = make_verdict(spec.candidate, gates, results, has_labels=bool(audit.labelled.any()))
+    table = all_arms(spec.audit, usable_arms(audit), results)
+    return AuditReport(run=audit.run.id, made_at=now(), results=(*results, table), gates=gates, verdict=verdict)

@@ -1,0 +1,144 @@
+"""Pre-declared limits held against measures, and the verdict that follows from them.
+
+Any required gate fails: no. Else any required gate undecided: cannot tell. Else yes. Advisory gates are shown and decide nothing.
+
+The candidate is named before the run, and all its required gates must pass, so its gates need no correction (an
+intersection-union test: Berger 1982). Whoever picks another arm after having seen the figures has chosen the best of many:
+for that the table ``gates`` of every arm carries p values by Holm over the family arms × required gates.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from auditor.check import MEASURES
+from auditor.measuring import bracket, finite
+from auditor.stats.equivalence import Direction, gate_decision
+from auditor.stats.interval import Interval, normal_cdf, normal_quantile
+from auditor.stats.multiplicity import holm
+from auditor.types import CheckResult, GateResult, GateState, Measure
+from distill.spec import AuditSpec, GateSpec
+
+LEVEL = 0.025  # one-sided: a two-sided 95 % interval that keeps to the limit
+
+
+def find(measures: Iterable[Measure], name: str, arm: str) -> Measure | None:
+    """The measure over all items and seeds, or None."""
+    return next((m for m in measures if (m.name, m.arm, m.group, m.seed) == (name, arm, None, None)), None)
+
+
+def decide(gate: GateSpec, arm: str, results: Sequence[CheckResult]) -> GateResult:
+    """Hold one gate against the measure of ``arm``. Without a measure it is 'cannot tell', with the reason."""
+    limit, direction = limit_of(gate)
+    common: dict[str, Any] = {
+        "measure": gate.measure,
+        "limit": limit,
+        "direction": "at_least" if direction == "at least" else "at_most",
+        "required": gate.required,
+    }
+    measure = find((m for result in results for m in result.measures), gate.measure, arm)
+    if measure is None or measure.value is None:
+        return GateResult(state="cannot tell", reason=why_missing(gate.measure, arm, results, measure), **common)
+    interval = gate_interval(measure)
+    decision = gate_decision(interval, limit, direction)
+    return GateResult(
+        state=decision.word,
+        value=measure.value,
+        low=finite(interval.low),
+        high=finite(interval.high),
+        n=measure.n,
+        needed_n=decision.n_to_decide,
+        reason=_reason(measure, interval, limit, direction, decision.word, decision.n_to_decide),
+        **common,
+    )
+
+
+def limit_of(gate: GateSpec) -> tuple[float, Direction]:
+    """The gate's limit and on which side of it the measure must be."""
+    if gate.at_least is not None:
+        return gate.at_least, "at least"
+    return float(gate.at_most if gate.at_most is not None else math.nan), "at most"
+
+
+def gate_interval(measure: Measure) -> Interval:
+    """What a gate decides by: exact bounds where the measure is a share, its own value where it was counted and not sampled."""
+    value = float(measure.value if measure.value is not None else math.nan)
+    low, high = measure.detail.get("exact_low", measure.low), measure.detail.get("exact_high", measure.high)
+    if low is None and high is None and measure.n == 1:
+        return Interval(value, value, value, 1)
+    return Interval(
+        value, math.nan if low is None else float(low), math.nan if high is None else float(high), measure.n
+    )
+
+
+def why_missing(name: str, arm: str, results: Sequence[CheckResult], measure: Measure | None = None) -> str:
+    """Why there is no such measure, in one sentence."""
+    if measure is not None:
+        return str(measure.detail.get("reason") or f"'{name}' is not defined on these data.")
+    check = MEASURES.get(name, ("", ""))[0]
+    skipped = {result.name: result.skipped for result in results if result.skipped}
+    if check in skipped:
+        return f"The check '{check}' was skipped: {skipped[check]}."
+    if any(m.name == name for result in results for m in result.measures):
+        return f"'{arm}' has no '{name}': it has no usable predictions or was not timed."
+    if not check:
+        related = [other for other in skipped if other.split("_")[0] in name]
+        reasons = "; ".join(f"'{other}' was skipped: {skipped[other]}" for other in sorted(related))
+        return f"No check gave '{name}'" + (f" ({reasons})." if reasons else ".")
+    return f"The check '{check}' gave no '{name}' for '{arm}'."
+
+
+def _reason(
+    measure: Measure, interval: Interval, limit: float, direction: Direction, word: GateState, needed: int | None
+) -> str:
+    """One sentence: what was found, what was allowed."""
+    digits = 3 if abs(interval.value) < 10 else 1
+    shown = f"{interval.value:.{digits}f} {bracket(finite(interval.low), finite(interval.high), digits)}"
+    sentence = f"{measure.name} is {shown}, {direction} {limit:g} was asked for"
+    if word != "cannot tell":
+        return f"{sentence}.".replace("-", "−")
+    if not interval.known:
+        return f"{sentence}; too few repetitions for an interval.".replace("-", "−")
+    more = f"; about n = {needed:,} would decide it" if needed else "; no number of items would decide so close a case"
+    return f"{sentence}: the interval holds the limit{more}.".replace("-", "−")
+
+
+def p_value(interval: Interval, limit: float, direction: Direction) -> float:
+    """One-sided p of 'the limit is broken', by a normal curve through the interval's bound on the limit's side; nan without one."""
+    gap = interval.value - limit if direction == "at least" else limit - interval.value
+    bound = interval.value - interval.low if direction == "at least" else interval.high - interval.value
+    if math.isnan(gap) or math.isnan(bound):
+        return math.nan
+    if bound <= 0:
+        return 0.0 if gap >= 0 else 1.0
+    return 1.0 - normal_cdf(gap / (bound / normal_quantile(1 - LEVEL)))
+
+
+def all_arms(settings: AuditSpec, arms: Sequence[str], results: Sequence[CheckResult]) -> CheckResult:
+    """Every gate of every arm, with p values by Holm over arms × required gates; ``pick`` says which arm could be chosen afterwards."""
+    rows: list[dict[str, Any]] = []
+    for arm in arms:
+        for gate in settings.gates:
+            found = decide(gate, arm, results)
+            limit, direction = limit_of(gate)
+            value, low, high = (math.nan if x is None else x for x in (found.value, found.low, found.high))
+            p = p_value(Interval(value, low, high, found.n), limit, direction)
+            rows.append({"arm": arm, **found.model_dump(), "p": finite(p)})
+    required = [row for row in rows if row["required"]]
+    adjusted = holm([math.nan if row["p"] is None else row["p"] for row in required])
+    for row in rows:
+        row["p_holm"] = None
+    for row, p in zip(required, adjusted, strict=True):
+        row["p_holm"] = finite(float(p))
+    picks = [{"arm": arm, "pick": _could_be_picked([row for row in required if row["arm"] == arm])} for arm in arms]
+    return CheckResult(name="gates", tables={"arms": rows, "picks": picks})
+
+
+def _could_be_picked(rows: list[dict[str, Any]]) -> GateState:
+    """The verdict's rule for an arm that was not named before: a pass must survive Holm's correction."""
+    if any(row["state"] == "fail" for row in rows):
+        return "fail"
+    sure = all(row["state"] == "pass" and row["p_holm"] is not None and row["p_holm"] <= LEVEL for row in rows)
+    return "pass" if sure else "cannot tell"

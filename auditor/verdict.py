@@ -1,0 +1,125 @@
+"""The verdict and the sentences that say it: may the student replace the teacher?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from auditor.gates import find
+from auditor.measuring import bracket
+from auditor.types import Answer, CheckResult, GateResult, Measure, Verdict
+
+_WORDS = {"pass": "✔", "fail": "✖", "cannot tell": "?"}
+
+
+def answer_of(gates: Sequence[GateResult]) -> Answer:
+    """Any required gate fails: no; else any undecided: cannot tell; else yes. Without a required gate nothing is decided."""
+    states = {gate.state for gate in gates if gate.required}
+    if "fail" in states:
+        return "no"
+    if "cannot tell" in states or not states:
+        return "cannot tell"
+    return "yes"
+
+
+def make_verdict(
+    candidate: str,
+    gates: Sequence[GateResult],
+    results: Sequence[CheckResult],
+    *,
+    has_labels: bool,
+    what: str = "texts",
+) -> Verdict:
+    """The answer, its sentence and one reason for each gate."""
+    answer = answer_of(gates)
+    measures = [m for result in results for m in result.measures]
+    scope: Literal["quality", "fidelity"] = "quality" if has_labels else "fidelity"
+    parts = [
+        _lead(answer, gates),
+        _kept(candidate, measures, scope, what),
+        *_open(gates),
+        _changed(candidate, measures),
+    ]
+    reasons = tuple(
+        f"{_WORDS[gate.state]} {'required' if gate.required else 'advisory'}: {gate.state}. {gate.reason}"
+        for gate in gates
+    )
+    return Verdict(
+        answer=answer,
+        candidate=candidate,
+        sentence=" ".join(part for part in parts if part),
+        reasons=reasons,
+        scope=scope,
+    )
+
+
+def _lead(answer: Answer, gates: Sequence[GateResult]) -> str:
+    """Yes, no or cannot tell, with what decided it."""
+    failed = [gate.measure for gate in gates if gate.required and gate.state == "fail"]
+    unsure = [gate.measure for gate in gates if gate.required and gate.state == "cannot tell"]
+    if answer == "yes":
+        return "Yes, within the limits you set."
+    if answer == "no":
+        return f"No: {_listed(failed)} {'is' if len(failed) == 1 else 'are'} outside the limits you set."
+    if not unsure:
+        return "It cannot be told: no gate is required."
+    needed = [gate.needed_n for gate in gates if gate.required and gate.state == "cannot tell"]
+    known = [n for n in needed if n]
+    more = f" About n = {max(known):,} would decide it." if known and len(known) == len(needed) else ""
+    return f"It cannot be told whether {_listed(unsure)} {'keeps' if len(unsure) == 1 else 'keep'} to the limits.{more}"
+
+
+def _kept(candidate: str, measures: list[Measure], scope: str, what: str) -> str:
+    """What is kept, how much faster, how much cheaper; only what was measured."""
+    retention, agreement = (find(measures, name, candidate) for name in ("accuracy_retention", "agreement"))
+    parts = []
+    if scope == "quality" and retention is not None and retention.value is not None:
+        parts.append(
+            f"keeps {retention.value:.1f} % of the teacher's accuracy {bracket(retention.low, retention.high)} "
+            f"on {retention.n:,} unseen {what}"
+        )
+    elif agreement is not None and agreement.value is not None:
+        low, high = (None if bound is None else 100 * bound for bound in (agreement.low, agreement.high))
+        parts.append(
+            f"agrees with the teacher on {100 * agreement.value:.1f} % {bracket(low, high)} "
+            f"of {agreement.n:,} unseen {what}"
+        )
+    speed = find(measures, "latency_speedup", candidate)
+    if speed is not None and speed.value is not None:
+        faster = speed.value >= 1
+        parts.append(f"answers {speed.value if faster else 1 / speed.value:.1f}× {'faster' if faster else 'slower'}")
+    saving = find(measures, "cost_saving", candidate)
+    if saving is not None and saving.value is not None:
+        parts.append(f"costs {abs(saving.value):.0f} % {'less' if saving.value >= 0 else 'more'}")
+    sentence = f"It {_listed(parts)}." if parts else "Nothing could be measured of it."
+    if scope == "fidelity":
+        sentence += " No human label stands behind this: it speaks of fidelity to the teacher, not of quality."
+    return sentence
+
+
+def _open(gates: Sequence[GateResult]) -> list[str]:
+    """One sentence for each advisory gate that did not pass."""
+    sentences = []
+    for gate in gates:
+        if gate.required or gate.state == "pass":
+            continue
+        name = gate.measure.replace("_", " ")
+        if gate.state == "fail":
+            sentences.append(f"Advisory: the {name} is outside its limit.")
+        elif gate.value is None:
+            sentences.append(f"The {name} is not known.")
+        else:
+            sentences.append(f"Whether the {name} keeps to its limit cannot be told from n = {gate.n:,}.")
+    return sentences
+
+
+def _changed(candidate: str, measures: list[Measure]) -> str:
+    lost, won = (find(measures, name, candidate) for name in ("regressions", "gains"))
+    if lost is None or won is None or lost.value is None or won.value is None:
+        return ""
+    return f"{lost.value:,.0f} got worse, {won.value:,.0f} better."
+
+
+def _listed(words: Sequence[str]) -> str:
+    """'a', 'a and b', 'a, b and c'."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))
