@@ -41,6 +41,15 @@ def submit(workspace: Workspace, spec: RunSpec, by: str = "", executor: Executor
     return run
 
 
+def same_spec(workspace: Workspace, spec: RunSpec) -> Run | None:
+    """The newest run whose spec says the same as ``spec`` (its file is the same to the letter), or None."""
+    text = spec.to_yaml()
+    for run in RunStore(workspace).all():
+        if (run.folder / "spec.yaml").read_text(encoding="utf-8") == text:
+            return run
+    return None
+
+
 def enqueue(workspace: Workspace, run: Run, action: Action = "run", by: str = "", priority: int = 0) -> int:
     """Queue ``run``; returns the job's id. The flag of an earlier cancel is taken down, and the run is complete no more.
 

@@ -28,17 +28,21 @@ def run(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key, such as training.epochs=1.")
     ] = None,
     preset: Annotated[str | None, typer.Option(help="Lay a preset over the spec: quick, article or thorough.")] = None,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="No second run of the same spec: the one that is there goes on where it stopped."),
+    ] = False,
 ) -> None:
     """Queue a run of SPEC.yaml. The last line printed is the run's id."""
     from auditor.cli._specs import read_spec
     from distill import jobs
 
-    made = jobs.submit(workspace(), read_spec(spec, change or [], preset), by=who())
-    try:
-        if wait:
-            follow(workspace(), made.id)
-    finally:
-        typer.echo(made.id)
+    wanted = read_spec(spec, change or [], preset)
+    there = jobs.same_spec(workspace(), wanted) if once else None
+    made = there or jobs.submit(workspace(), wanted, by=who())
+    if made.status() in {"failed", "cancelled", "interrupted"}:
+        jobs.resume(workspace(), made.id, by=who())
+    _go_on(made.id, wait)
 
 
 def runs(as_json: JsonOption = False) -> None:

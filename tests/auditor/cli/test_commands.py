@@ -99,6 +99,17 @@ def test_a_failed_run_says_why_and_exits_with_1(call: Call, home: Workspace, tmp
     assert retried.out.splitlines()[-1] != run_id
 
 
+def test_once_makes_no_second_run_and_resumes_the_first(call: Call, home: Workspace, tmp_path: Path) -> None:
+    file = spec_file(tmp_path)
+    first = call("run", file, "--once", "--wait").out.splitlines()[-1]
+    assert call("run", file, "--once", "--wait").out.splitlines()[-1] == first
+    (RunStore(home).get(first).folder / "manifest.json").unlink()
+    assert RunStore(home).get(first).status() == "interrupted"
+    assert call("run", file, "--once", "--wait").out.splitlines()[-1] == first
+    assert [run.status() for run in RunStore(home).all()] == ["complete"]
+    assert call("run", file, "--once", "--set", "seeds=[2]").out.splitlines()[-1] != first
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
