@@ -1,0 +1,123 @@
+"""Which languages are in the data, and does the student hold up in each? English-only distillation is known to fail elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from auditor.check import AuditInput, check
+from auditor.measuring import measured, proportion, share, teacher_probs, usable_arms
+from auditor.stats.proportions import wilson
+from auditor.types import CheckResult, Finding, Measure
+from distill.spec import Part
+from distill.store import TEACHER
+from distill.types import Strings
+
+UNKNOWN = "unknown"
+
+
+class LanguagesOptions(Part):
+    """How languages are told apart."""
+
+    among: tuple[str, ...] = Field((), description="ISO 639-1 codes to choose from; all that lingua knows when empty.")
+    certainty: float = Field(0.5, ge=0, lt=1, description="A text whose best language is less likely is 'unknown'.")
+    min_words: int = Field(4, ge=1, description="Shorter texts are 'unknown'.")
+    min_rows: int = Field(30, ge=2, description="A language with fewer labelled test rows gets no quality figure.")
+    max_texts: int = Field(20_000, ge=100, description="Look at a seeded sample of this many pool texts.")
+
+
+@check(
+    "languages",
+    "Which languages are in the data, and how do the models fare in each?",
+    needs={"probabilities", "student"},
+    options=LanguagesOptions,
+    measures={
+        "language_share": "Share of the texts in a language (lingua's guess).",
+        "language_accuracy": "Accuracy within a language.",
+        "language_agreement": "Agreement with the teacher within a language.",
+    },
+)
+def languages(audit: AuditInput, options: LanguagesOptions) -> CheckResult:
+    """Language mix of pool and test; accuracy and agreement of every arm in each language with enough rows."""
+    rng = np.random.default_rng(audit.spec.audit.seed)
+    pool = audit.examples.part("pool").texts
+    if len(pool) > options.max_texts:
+        pool = [pool[i] for i in np.sort(rng.choice(len(pool), options.max_texts, replace=False))]
+    test = detect(audit.test.texts, options)
+    measures = [*_shares("pool", detect(pool, options)), *_shares("test", test)]
+    for language, count in Counter(test).most_common():
+        if language != UNKNOWN and count >= options.min_rows:
+            measures += _quality(audit, language, test == language, options.min_rows)
+    return CheckResult(name="languages", measures=tuple(measures), findings=tuple(_findings(audit, measures, test)))
+
+
+def detect(texts: list[str], options: LanguagesOptions) -> Strings:
+    """ISO 639-1 code of each text, or 'unknown', shape [n]."""
+    detector = _detector(options.among)
+    long_enough = [i for i, text in enumerate(texts) if len(text.split()) >= options.min_words]
+    found = np.full(len(texts), UNKNOWN, dtype=object)
+    ranked = detector.compute_language_confidence_values_in_parallel([texts[i] for i in long_enough])
+    for position, values in zip(long_enough, ranked, strict=True):
+        if values and values[0].value >= options.certainty:
+            found[position] = values[0].language.iso_code_639_1.name.lower()
+    return found
+
+
+@lru_cache(maxsize=2)
+def _detector(among: tuple[str, ...]) -> Any:
+    from lingua import IsoCode639_1, LanguageDetectorBuilder
+
+    if not among:
+        return LanguageDetectorBuilder.from_all_languages().with_low_accuracy_mode().build()
+    codes = [getattr(IsoCode639_1, code.upper()) for code in among]
+    return LanguageDetectorBuilder.from_iso_codes_639_1(*codes).build()
+
+
+def _shares(part: str, found: Strings) -> list[Measure]:
+    return [
+        measured("language_share", wilson(count, len(found)), "data", group=f"{part}, language={language}")
+        for language, count in Counter(found).most_common()
+    ]
+
+
+def _quality(audit: AuditInput, language: str, mask: npt.NDArray[np.bool_], least: int) -> list[Measure]:
+    settings: dict[str, Any] = {"resamples": 2_000, "seed": audit.spec.audit.seed, "group": f"language={language}"}
+    teacher = teacher_probs(audit).argmax(axis=-1)
+    labelled = mask & audit.labelled
+    measures = []
+    for arm in (TEACHER, *usable_arms(audit)):
+        answers = audit.probs(arm).argmax(axis=-1)
+        if labelled.sum() >= least:
+            right = (answers[:, labelled] == audit.y[labelled]).astype(np.float64)
+            measures.append(proportion("language_accuracy", right, arm, **settings, higher_is_better=True))
+        if arm != TEACHER:
+            same = (answers[:, mask] == teacher[mask]).astype(np.float64)
+            measures.append(proportion("language_agreement", same, arm, **settings, versus=TEACHER))
+    return measures
+
+
+def _findings(audit: AuditInput, measures: list[Measure], test: Strings) -> list[Finding]:
+    """The mix in a sentence; a warning where the candidate follows its teacher less in one language than in the main one."""
+    counts = Counter(test)
+    top = ", ".join(f"{language} {share(count / len(test))}" for language, count in counts.most_common(4))
+    findings = [Finding(check="languages", severity="info", claim=f"Languages of the test, as guessed: {top}.")]
+    mine = [m for m in measures if m.name == "language_agreement" and m.arm == audit.spec.candidate]
+    main = mine[0] if mine else None
+    findings += [_worse(m, main) for m in mine[1:] if main and (m.high or 0.0) < (main.low or 0.0)]
+    return findings
+
+
+def _worse(here: Measure, main: Measure) -> Finding:
+    return Finding(
+        check="languages",
+        severity="warning",
+        claim=f"'{here.arm}' follows its teacher on {share(here.value)} of the texts with {here.group}, "
+        f"against {share(main.value)} with {main.group}.",
+        evidence=(main, here),
+        action="Add texts of that language to the pool, or keep the teacher for it.",
+    )
