@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from distill.data.split import given_parts
@@ -16,7 +16,6 @@ from distill.spec import DataSpec
 from distill.types import GROUP_PREFIX, UNLABELLED, Strings
 
 MOST_LABELS = 1_000
-Load = Callable[[], Table]
 
 
 @dataclass
@@ -35,7 +34,7 @@ class Rows:
     notes: list[str]
     dropped: dict[str, int] = field(default_factory=dict)
 
-    def drop(self, mask: np.ndarray, reason: str) -> None:  # type: ignore[type-arg]
+    def drop(self, mask: npt.NDArray[np.bool_], reason: str) -> None:
         """Leave out the rows that ``mask`` picks, and count them under ``reason``."""
         if mask.any():
             self.dropped[reason] = self.dropped.get(reason, 0) + int(mask.sum())
@@ -64,7 +63,8 @@ def map_rows(table: Table, spec: DataSpec, task: str) -> Rows:
     frame["unit"] = as_text(table.frame[table.unit]) if table.unit else None
     for name in columns.groups:
         frame[GROUP_PREFIX + name] = as_text(table.column(name, "groups"))
-    rows = Rows(frame.astype(object), (), list(table.notes))
+    # pandas turns a column of str and None into its own str type with NaN; here a gap is None
+    rows = Rows(frame.astype(object).where(frame.notna(), None), (), list(table.notes))
     rows.notes += _remarks(table, spec)
     _drop_empty(rows, columns.pair is not None)
     if not len(rows.frame):

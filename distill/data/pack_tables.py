@@ -18,8 +18,9 @@ _LETTER = re.compile(r"^\s*[A-Z]\.\s*")
 
 
 def tweets(paths: list[Path]) -> Result:
-    """CSV in Latin-1 with sentiment, the annotators' confidence (0 to 1) and text."""
+    """CSV in Latin-1 with sentiment, the annotators' confidence (0 to 1, where it was kept) and text."""
     frame = pd.read_csv(paths[0], encoding="latin-1", dtype={"sentiment": str, "text": str}, keep_default_na=False)
+    frame["confidence"] = pd.to_numeric(frame["confidence"].replace("", None))
     return frame.rename(columns={"sentiment": "label"})[["text", "label", "confidence"]], [], "latin-1"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
@@ -32,9 +33,14 @@ _FOREIGN = {  # first bytes of files that people take for tables
     b"\x80\x04": "a Python pickle, which is refused",
     b"\x80\x05": "a Python pickle, which is refused",
 }
-# what people's tools write; a free guess among 90 encodings is wrong more often on short texts
-_LIKELY = ["cp1252", "latin_1", "cp1250", "cp1251", "cp1253", "cp1254", "koi8_r", "shift_jis", "euc_jp", "gb18030"]
-_LIKELY += ["big5", "euc_kr", "cp1255", "cp1256", "utf_16_le", "utf_16_be"]
+_LATIN_SHARE = 0.25  # Latin scripts write fewer of their letters than this beyond ASCII; all others write more
+_OTHER = ["cp1251", "koi8_r", "cp1253", "cp1255", "cp1256", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"]
+# charset_normalizer finds é and č equally plausible, so the code pages of Latin scripts are told apart by the letters they are for
+_LATIN = {
+    "cp1252": "éèêàâçùûîôëïäöüßñáíóúåæøãõ¿¡«»’‘“”–…€£°",
+    "cp1250": "ąćęłńóśźżčďěňřšťůžýáíéőűöüăâîşţđ’„”–…",
+    "cp1254": "ğışçöüİŞâî’“”–…",
+}
 
 
 def read_file(source: FileSource, name: str | None = None) -> Table:
@@ -64,19 +70,19 @@ def read_file(source: FileSource, name: str | None = None) -> Table:
     text, encoding, notes = _decode(path.read_bytes(), source.encoding, name)
     wanted = None if source.format == "auto" else source.format
     if wanted == "jsonl" or (wanted is None and _looks_like_json(text)):
-        frame, more, first = _read_jsonl(text, name), [], 1
+        frame, first = _read_jsonl(text, name), 1
         kind = "jsonl"
     else:
         kind, separator = _separator(text, wanted)
         if kind == "csv" and separator != ",":
             notes.append(f"The columns of {name} are separated by '{separator}'.")
-        frame, more = _read_delimited(text, separator, name)
+        frame = _read_delimited(text, separator, name)
         first = 2
     if not len(frame):
         raise DataError(f"{name} has a header but no rows.", hint="Give at least a few rows.")
     # a quoted cell may hold line breaks: then line numbers would mislead
-    lines_true = text.count("\n") <= len(frame) + first
-    return Table(frame, name, kind, encoding, digest, notes=(*notes, *more), first_line=first if lines_true else None)
+    lines_true = text.rstrip().count("\n") == len(frame) + first - 2
+    return Table(frame, name, kind, encoding, digest, notes=tuple(notes), first_line=first if lines_true else None)
 
 
 def read_hub(source: HubSource) -> Table:
@@ -170,6 +176,9 @@ def _decode(data: bytes, encoding: str | None, name: str) -> tuple[str, str, lis
     for mark, known in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if data.startswith(mark):
             return data.decode(known, "replace"), known, [f"{name} is UTF-16, not UTF-8; it was read as such."]
+    if data[:_SNIFF_BYTES].count(0) > 0.2 * len(data[:_SNIFF_BYTES]):
+        guess = _utf_16_order(data)
+        return data.decode(guess, "replace"), guess, [f"{name} is not UTF-8; it was read as {guess}."]
     try:
         return data.decode("utf-8-sig"), "utf-8", []
     except UnicodeDecodeError as error:
@@ -187,10 +196,21 @@ def _guess_encoding(data: bytes) -> str:
 
     telling = re.findall(rb"[^\n]*[\x80-\xff][^\n]*", data[:4_000_000])[:400]
     sample = b"\n".join(line[:400] for line in telling)
-    if b"\x00" in data[:1000]:
-        sample = data[:20_000]
-    best = from_bytes(sample, cp_isolation=_LIKELY).best()
-    return best.encoding if best else "latin_1"
+    beyond = sum(byte >= 0x80 for byte in sample)
+    letters = beyond + sum(chr(byte).isalpha() for byte in sample if byte < 0x80)
+    if beyond >= _LATIN_SHARE * letters:
+        best = from_bytes(sample, cp_isolation=_OTHER).best()
+        if best:
+            return best.encoding
+    fit = {page: sum(map(sample.decode(page, "replace").count, typical)) for page, typical in _LATIN.items()}
+    page = max(fit, key=lambda name: fit[name])
+    # Latin-1 gives every byte a meaning, the code pages leave some without
+    return page if "\ufffd" not in data.decode(page, "replace") else "latin_1"
+
+
+def _utf_16_order(data: bytes) -> str:
+    """Which of the two bytes of a character comes first, in text that is mostly Latin."""
+    return "utf_16_be" if data[0:2000:2].count(0) > data[1:2000:2].count(0) else "utf_16_le"
 
 
 def _looks_like_json(text: str) -> bool:
@@ -234,22 +254,22 @@ def _separator(text: str, wanted: str | None) -> tuple[str, str]:
     return "csv", ";" if outside_quotes.count(";") > outside_quotes.count(",") else ","
 
 
-def _read_delimited(text: str, separator: str, name: str) -> tuple[pd.DataFrame, list[str]]:
+def _read_delimited(text: str, separator: str, name: str) -> pd.DataFrame:
     if "\x00" in text:
         raise DataError(f"{name} holds NUL bytes, so it is not a text file.", hint=_FORMATS_HINT)
+    header = [cell.strip() for cell in next(csv.reader(io.StringIO(text.lstrip()), delimiter=separator))]
+    twice = [cell for cell in header if header.count(cell) > 1]
+    if twice:
+        raise DataError(f"{name} has two columns called '{twice[0]}'.", hint="Give each column a name of its own.")
     try:
-        frame = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, quoting=0)
+        frame = pd.read_csv(io.StringIO(text), sep=separator, dtype=str, keep_default_na=False)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise _explain_parser(str(error), separator, name) from error
-    notes = []
-    short = int(frame.isna().any(axis=1).sum())
-    if short:
-        notes.append(f"{short:,} rows of {name} have fewer cells than the header; the missing ones count as empty.")
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus cells for row names
+        cells = len(header) + frame.index.nlevels
+        raise _explain_parser(f"Expected {len(header)} fields in line 2, saw {cells}", separator, name)
     frame.columns = [str(column).strip() for column in frame.columns]
-    if frame.columns.duplicated().any():
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise DataError(f"{name} has two columns called '{twice}'.", hint="Give each column a name of its own.")
-    return frame, notes
+    return frame
 
 
 def _explain_parser(message: str, separator: str, name: str) -> DataError:
@@ -263,7 +283,7 @@ def _explain_parser(message: str, separator: str, name: str) -> DataError:
     row = re.search(r"EOF inside string starting at row (\d+)", message)
     if row:
         return DataError(
-            f"{name}, line {int(row.group(1)) + 2} opens a quote that never closes.",
+            f"{name}, line {int(row.group(1)) + 1} opens a quote that never closes.",
             hint="Close it, or double the quotes inside a cell.",
         )
     return DataError(f"{name} cannot be read as a table: {message.strip().rstrip('.')}.", hint=_FORMATS_HINT)
