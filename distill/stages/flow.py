@@ -8,6 +8,7 @@ from typing import cast
 import pandas as pd
 
 from distill.errors import SpecError
+from distill.estimate import record_rates
 from distill.events import STAGES, Stage
 from distill.plugins import TASKS, StageContext
 from distill.provenance import write_provenance
@@ -55,6 +56,8 @@ def run_stages(context: StageContext, *, until: Stage = "timings", items: Items 
             break
     with plain_errors("provenance"):
         write_provenance(context.run, context.spec)
+        if until == known[-1] and outcome == "done":
+            record_rates(context)
     return outcome
 
 
