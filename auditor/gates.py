@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from auditor.check import MEASURES
+from auditor.check import CHECKS, MEASURES
 from auditor.measuring import bracket, finite
 from auditor.stats.equivalence import Direction, gate_decision
 from auditor.stats.interval import Interval, normal_cdf, normal_quantile
@@ -77,6 +77,7 @@ def why_missing(name: str, arm: str, results: Sequence[CheckResult], measure: Me
     """Why there is no such measure, in one sentence."""
     if measure is not None:
         return str(measure.detail.get("reason") or f"'{name}' is not defined on these data.")
+    CHECKS.names()  # the catalogue fills when the checks are loaded
     check = MEASURES.get(name, ("", ""))[0]
     skipped = {result.name: result.skipped for result in results if result.skipped}
     if check in skipped:

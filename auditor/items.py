@@ -56,7 +56,7 @@ def collect_items(spec: RunSpec, examples: Examples) -> pd.DataFrame:
         seen[content] += 1
         item = content if seen[content] == 1 else f"{content}.{seen[content]}"
         collected.append((item, check, text, pair, meta))
-    return pd.DataFrame(collected, columns=COLUMNS).astype(object)
+    return pd.DataFrame(collected, columns=COLUMNS, dtype=object)
 
 
 def check_items(items: pd.DataFrame, check: str) -> pd.DataFrame:
