@@ -1,4 +1,4 @@
-"""Logits of a batch."""
+"""Logits of a batch, in the way that suits model and device."""
 
 from __future__ import annotations
 
@@ -7,29 +7,43 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distill.engine.dropout import use_quick_dropout
 from distill.engine.encode import Batch
-
-SHORT = 128  # tokens up to which plain products beat the fused attention kernels of a CPU, forward and backward
+from distill.engine.lean import LONG, lean_classifier
 
 
 class Forward:
-    """Logits of ``model`` for padded batches.
+    """Logits of ``model`` for padded batches. The model is moved and cast in place.
+
+    On a CPU the BERT family takes the lean way, and everything else eager attention for short texts: the backward pass of SDPA
+    is slow there (half of a training step was seen to go into it). Elsewhere transformers' own forward with SDPA.
 
     Args:
-        model: a sequence classifier, already on ``device`` and in its dtype.
-        device: where it is.
-        max_tokens: longest text to come; decides the attention: ``eager`` for short texts on a CPU, else SDPA.
+        model: a sequence classifier with float32 weights.
+        device: where it shall run.
+        dtype: of weights and activations.
+        max_tokens: longest text to come.
     """
 
-    def __init__(self, model: Any, device: torch.device, max_tokens: int) -> None:
+    def __init__(self, model: Any, device: torch.device, dtype: torch.dtype, max_tokens: int) -> None:
+        on_cpu = device.type == "cpu"
         self._model = model
-        wanted = "eager" if device.type == "cpu" and max_tokens <= SHORT else "sdpa"
-        if wanted == "sdpa" and not getattr(model, "_supports_sdpa", False):
-            wanted = "eager"
-        model.set_attn_implementation(wanted)
+        self._lean = lean_classifier(model) if on_cpu and model.dtype == torch.float32 else None
+        if on_cpu:
+            use_quick_dropout(model)
+        eager = (on_cpu and max_tokens <= LONG) or not getattr(model, "_supports_sdpa", False)
+        model.set_attn_implementation("eager" if eager else "sdpa")
+        model.to(device=device, dtype=dtype)
+
+    @property
+    def is_lean(self) -> bool:
+        """True when the lean way is taken."""
+        return self._lean is not None
 
     def __call__(self, batch: Batch) -> Tensor:
         """[n, k] in the model's dtype."""
+        if self._lean is not None:
+            return self._lean(batch)
         extra = {} if batch.types is None else {"token_type_ids": batch.types}
         mask = batch.mask if batch.mask is not None else torch.ones_like(batch.ids)
         output: Tensor = self._model(input_ids=batch.ids, attention_mask=mask, **extra).logits

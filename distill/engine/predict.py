@@ -83,8 +83,7 @@ class Predictor:
         self.threads = threads
         self.max_tokens = longest(loaded.tokenizer, loaded.model.config, max_tokens)
         self.tokenizer = loaded.tokenizer
-        self.model = loaded.model.to(device=self.device, dtype=self.dtype).eval()
-        self.forward = Forward(self.model, self.device, self.max_tokens)
+        self.forward = Forward(loaded.model.eval(), self.device, self.dtype, self.max_tokens)
 
     def probabilities(
         self,

@@ -175,8 +175,8 @@ class _Training:
             freeze_embeddings(loaded.model)
         self.fingerprint = self._fingerprint(targets)
         # The compute copy may be bfloat16; ``loaded`` keeps the float32 values of what is frozen.
-        self.model = copy.deepcopy(loaded.model).to(device=self.device, dtype=self.dtype).train()
-        self.forward = Forward(self.model, self.device, max_tokens)
+        self.model = copy.deepcopy(loaded.model).train()
+        self.forward = Forward(self.model, self.device, self.dtype, max_tokens)
         masters = {name: p.detach() for name, p in loaded.model.named_parameters() if p.requires_grad}
         self.adamw = MasterAdamW(self.model, masters, options.learning_rate, options.weight_decay, options.clip)
         self.best_weights: dict[str, Tensor] = {}
