@@ -40,7 +40,7 @@ def run_stages(context: StageContext, *, until: Stage = "timings", items: Items 
         HeirloomError: the reason why the run cannot go on; finished stages are kept.
         Cancelled: a person asked it to stop.
     """
-    known = [stage for stage in STAGES if stage != "audit"]
+    known: list[Stage] = [stage for stage in STAGES if stage != "audit"]
     if until not in known:
         raise SpecError(f"There is no stage '{until}' to stop at.", hint=f"Known: {', '.join(known)}.")
     outcome: Outcome = "done"

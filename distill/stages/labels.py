@@ -47,10 +47,10 @@ def wants_labels(context: StageContext) -> bool:
 
 
 def labels_digest(context: StageContext) -> str:
-    """Digest of what decides labels.parquet: the spec's part and the corrections that people made."""
+    """Digest of what decides labels.parquet: the spec's part, the teacher's weights and the corrections that people made."""
     path = context.run.folder / CORRECTIONS
     corrections = file_digest(path) if path.exists() else ""
-    return digest_of([context.spec.stage_digest("labels"), corrections])
+    return digest_of([context.spec.stage_digest("labels"), context.run.teacher.weights_digest, corrections])
 
 
 def read_labels(run: Run) -> pd.DataFrame:
@@ -117,7 +117,7 @@ def _chosen(context: StageContext, examples: Examples, teacher: Teacher) -> Exam
     limit = context.spec.signals.max_labels
     if len(pool) > limit:
         context.monitor.note(f"The pool has {len(pool):,} texts; {limit:,} of them are labelled (signals.max_labels).")
-        pool = pool.take(np.sort(seeded_order(pool.frame["content_id"], context.spec.data.split.seed)[:limit]))
+        pool = pool.take(np.sort(seeded_order(list(pool.frame["content_id"]), context.spec.data.split.seed)[:limit]))
     return pool
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from distill.teachers.base import predictor
 from distill.teachers.predictions import read_predictions
 from distill.types import GROUP_PREFIX, UNLABELLED, ClassSignal, Examples, Floats, Ints, Strings, content_id, read_frame
 
-PRECISION = "fp32"  # bf16 moves a probability by up to 0.026: too much for bias and calibration
+PRECISION: Final = "fp32"  # bf16 moves a probability by up to 0.026: too much for bias and calibration
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from distill.types import write_frame
 from tests.distill.tiny import context_of, make_context, tiny_spec
 
 
-def waiting_run(root: Path, classifier: Path, **over: object) -> StageContext:
+def waiting_run(root: Path, classifier: Path, **over: Any) -> StageContext:
     teacher = {"kind": "checkpoint", "options": {"source": str(classifier)}}
     arm = {"kind": "distilled"}
     spec = tiny_spec(root, teacher=teacher, arms=[arm], seeds=[1], review={"required": True, "fraction": 0.1}, **over)

@@ -5,7 +5,8 @@ import pytest
 
 from distill.errors import DataError
 from distill.events import STAGES
-from distill.tasks.classification import classification, validate
+from distill.stages.flow import task_of
+from distill.tasks.classification import validate
 from distill.types import Examples
 
 
@@ -48,5 +49,5 @@ def test_rows_that_cannot_serve(examples: Examples, words: str) -> None:
 
 
 def test_stages_stand_in_the_order_of_the_events() -> None:
-    names = [name for name, _ in classification().stages]
+    names = [name for name, _ in task_of("classification").stages]
     assert names == [stage for stage in STAGES if stage != "audit"]
