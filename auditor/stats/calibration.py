@@ -5,20 +5,30 @@ Probabilities are ``(n, k)``, labels ``(n,)`` class indices; confidence is the l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from auditor.stats.bootstrap import RESAMPLES, Bootstrap, resample_counts
-from auditor.stats.interval import FloatArray, IntArray, Interval, Seed, as_labels, as_probabilities, generator
-from auditor.stats.paired import PairedBootstrap
+from auditor.stats.bootstrap import resample_counts
+from auditor.stats.interval import (
+    FloatArray,
+    IntArray,
+    Interval,
+    Seed,
+    as_labels,
+    as_probabilities,
+    generator,
+    require_confidence,
+)
 from auditor.stats.proportions import wilson
 
 Binning = Literal["equal mass", "equal width"]
 
 BINS = 15
+RESAMPLES = 2_000
 # float32 rounds smaller probabilities to 0; the logarithm needs a floor.
 FLOOR = 1e-12
 # A temperature outside is no calibration: the data are separable, or the model knows nothing.
@@ -34,6 +44,14 @@ class ReliabilityBin:
     confidence: float
     accuracy: Interval
     n: int
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationError:
+    """The error with its interval, and ``noise_floor``: what a perfectly calibrated model would show with so few items, on average."""
+
+    error: Interval
+    noise_floor: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,58 +100,29 @@ def reliability_table(
     return tuple(table)
 
 
-def bootstrap_ece(
+def calibration_error(
     probabilities: npt.ArrayLike,
     labels: npt.ArrayLike,
     *,
     bins: int = BINS,
     binning: Binning = "equal mass",
+    confidence: float = 0.95,
     resamples: int = RESAMPLES,
     seed: Seed = 0,
-) -> Bootstrap:
-    """The calibration error with resampled items; the seed-mean where ``probabilities`` is ``(seeds, n, k)``.
+) -> CalibrationError:
+    """The calibration error with an interval that holds near 0 too; the seed-mean where ``probabilities`` is ``(seeds, n, k)``.
 
-    Bins are those of the sample. Resampling adds noise to each bin and so pushes the error up: read the interval with
-    ``interval(method="basic")`` and cut it at 0, as `ece_interval` does.
+    Noise in a bin counts as a gap whichever way it points, so the estimate is biased upwards and a percentile interval of a well
+    calibrated model never holds the truth (0 of 300 simulations). So the test is inverted: all gaps seen are scaled by t, the
+    noise is what resampling the items shows, and the interval holds those t under which the estimate would be no surprise (the bootstrap
+    test inversion of Davison & Hinkley 1997, 5.4, along one line). With 1,000 items it covered 89 to 97 % in simulations.
+
+    The difference of two such errors gets no interval here: the biases differ, and neither a percentile interval (3 % coverage) nor
+    a joined one (83 %) was honest. Compare arms on `brier_items` or `nll_items` with `paired_bootstrap`.
     """
-    observed, draws, n = _resample_ece(_seeds(probabilities), labels, bins, binning, resamples, seed)
-    return Bootstrap(float(observed.mean()), draws.mean(axis=1), n)
-
-
-def ece_interval(bootstrap: Bootstrap, confidence: float = 0.95) -> Interval:
-    """The reflected interval, cut at 0 and stretched to hold the value."""
-    raw = bootstrap.interval(confidence, "basic")
-    return Interval(raw.value, float(np.clip(raw.low, 0.0, raw.value)), max(raw.high, raw.value), raw.n)
-
-
-def paired_ece(
-    reference: npt.ArrayLike,
-    candidate: npt.ArrayLike,
-    labels: npt.ArrayLike,
-    *,
-    bins: int = BINS,
-    binning: Binning = "equal mass",
-    resamples: int = RESAMPLES,
-    seed: Seed = 0,
-) -> PairedBootstrap:
-    """Two arms, each ``(n, k)`` or ``(seeds, n, k)``, on the calibration error in the same resamples. Lower is better."""
-    first, second = _seeds(reference), _seeds(candidate)
-    if first.shape[1:] != second.shape[1:]:
-        raise ValueError(f"both arms need the same items and classes, not {first.shape[1:]} and {second.shape[1:]}")
-    both = np.concatenate([first, second])
-    observed, draws, n = _resample_ece(both, labels, bins, binning, resamples, seed)
-    split = len(first)
-    a, b = float(observed[:split].mean()), float(observed[split:].mean())
-    da, db = draws[:, :split].mean(axis=1), draws[:, split:].mean(axis=1)
-    predicted = both.argmax(axis=-1)
-    return PairedBootstrap(
-        reference=Bootstrap(a, da, n),
-        candidate=Bootstrap(b, db, n),
-        difference=Bootstrap(b - a, db - da, n),
-        retention=Bootstrap(100 * b / a if a else float("nan"), 100 * db / np.where(da == 0, np.nan, da), n),
-        discordant=int(np.count_nonzero((predicted != predicted[0]).any(axis=0))),
-        n=n,
-    )
+    require_confidence(confidence)
+    noise = _gap_noise(_seeds(probabilities), labels, bins, binning, resamples, seed)
+    return CalibrationError(noise.interval(confidence), float(noise.errors(0.0).mean()))
 
 
 def brier_items(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> FloatArray:
@@ -246,30 +235,55 @@ def _bin_members(confidence: FloatArray, bins: int, binning: Binning) -> IntArra
     return _members(confidence, _bin_edges(confidence, bins, binning))
 
 
-def _resample_ece(
-    arms: FloatArray, labels: npt.ArrayLike, bins: int, binning: Binning, resamples: int, seed: Seed
-) -> tuple[FloatArray, FloatArray, int]:
-    """The error of each arm ``(a,)`` and in each resample ``(resamples, a)``, and n.
+@dataclass(frozen=True, slots=True, eq=False)
+class _GapNoise:
+    """The gaps of all bins of all seeds ``(b,)``, weighted so that their absolute values sum to the error, and their noise ``(resamples, b)``."""
 
-    Each item adds (confidence - right) to one bin of each arm, so all bins of a resample are one product of its counts with a
-    matrix of items × bins.
-    """
+    gaps: FloatArray
+    noise: FloatArray
+    n: int
+
+    def errors(self, scale: float) -> FloatArray:
+        """The estimates ``(resamples,)`` that would be seen if the true gaps were ``scale`` times those seen."""
+        return np.asarray(np.abs(scale * self.gaps + self.noise).sum(axis=1))
+
+    def interval(self, confidence: float) -> Interval:
+        value, tail = float(np.abs(self.gaps).sum()), (1 - confidence) / 2
+        if value == 0:
+            return Interval(0.0, 0.0, float(np.quantile(self.errors(0.0), 1 - tail)), self.n)
+        low = self._scale(lambda t: float(np.quantile(self.errors(t), 1 - tail)) < value)
+        high = self._scale(lambda t: float(np.quantile(self.errors(t), tail)) <= value)
+        return Interval(value, min(low, 1.0) * value, max(high, 1.0) * value, self.n)
+
+    def _scale(self, too_small: Callable[[float], bool]) -> float:
+        """The scale at which a falling predicate turns false, by halving; the quantiles grow with the scale."""
+        if not too_small(0.0):
+            return 0.0
+        low, high = 0.0, 1.0
+        while too_small(high):
+            low, high = high, 2 * high
+        for _ in range(20):
+            middle = (low + high) / 2
+            low, high = (middle, high) if too_small(middle) else (low, middle)
+        return high
+
+
+def _gap_noise(
+    seeds: FloatArray, labels: npt.ArrayLike, bins: int, binning: Binning, resamples: int, seed: Seed
+) -> _GapNoise:
+    """Each item adds (confidence - right) / n to one bin, so all bins of a resample are one product of its counts with a matrix of items × bins."""
     if resamples < 1:
         raise ValueError("at least one resample is needed")
-    n = arms.shape[1]
-    gaps, starts = [], [0]
-    for p in arms:
-        confidence, right = _confidence(p, labels)
-        member = _bin_members(confidence, bins, binning)
-        gap = np.zeros((n, int(member.max()) + 1))
-        gap[np.arange(n), member] = confidence - right
-        gaps.append(gap)
-        starts.append(starts[-1] + gap.shape[1])
-    matrix = np.concatenate(gaps, axis=1) / n
+    n = seeds.shape[1]
+    matrix = np.concatenate([_gap_matrix(p, labels, bins, binning) for p in seeds], axis=1) / len(seeds)
+    draws = resample_counts(np.ones(n, dtype=np.int64), resamples, generator(seed))
+    gaps = matrix.sum(axis=0)
+    return _GapNoise(gaps, np.concatenate([counts.astype(np.float64) @ matrix for counts in draws]) - gaps, n)
 
-    def errors(counts: IntArray) -> FloatArray:
-        return np.asarray(np.add.reduceat(np.abs(counts.astype(np.float64) @ matrix), starts[:-1], axis=1))
 
-    ones = np.ones(n, dtype=np.int64)
-    draws = np.concatenate([errors(counts) for counts in resample_counts(ones, resamples, generator(seed))])
-    return errors(ones[None, :])[0], draws, n
+def _gap_matrix(probabilities: FloatArray, labels: npt.ArrayLike, bins: int, binning: Binning) -> FloatArray:
+    confidence, right = _confidence(probabilities, labels)
+    member = _bin_members(confidence, bins, binning)
+    matrix = np.zeros((right.size, int(member.max()) + 1))
+    matrix[np.arange(right.size), member] = (confidence - right) / right.size
+    return matrix

@@ -162,9 +162,11 @@ def gate_decision(
 def _needed(z: float, standard_error: float, n: int, distance: float) -> int | None:
     if not (math.isfinite(standard_error) and math.isfinite(distance) and distance > 0):
         return None
-    needed = n * (z * standard_error / distance) ** 2
+    ratio = z * standard_error / distance
+    if ratio > math.sqrt(_MOST / n):
+        return None
     # More than there are, always: the rule has just failed to decide with these n.
-    return max(n + 1, math.ceil(needed)) if needed <= _MOST else None
+    return max(n + 1, math.ceil(n * ratio**2))
 
 
 def _standard_error(outer: Interval) -> float:

@@ -64,27 +64,29 @@ def paired_speedup(
     resamples: int = RESAMPLES,
     seed: Seed = 0,
 ) -> Bootstrap:
-    """How many times faster the candidate is: the reference's percentile ÷ the candidate's, rounds resampled together.
+    """How many times faster the candidate is: in each round the reference's percentile ÷ the candidate's, then the median over rounds.
+
+    What slows a whole round hits both arms and cancels; the ratio of the two pooled medians would keep it. Rounds are resampled.
+    With one round there are no draws, so no bounds.
 
     Args:
         reference: ``(rounds, calls)``, or ``(rounds,)``.
         candidate: as many rounds, interleaved with the reference's; the number of calls may differ.
-        percent: 50 gives the ratio of medians.
+        percent: 50 compares medians.
 
     Raises:
         ValueError: different numbers of rounds, or a percentile of 0 (a clock too coarse).
     """
     _require_percent(percent)
-    first, second = _rounds(reference), _rounds(candidate)
-    if len(first) != len(second):
-        raise ValueError(f"both arms need the same rounds: {len(first)} and {len(second)} were given")
-    slow, fast = float(np.percentile(first, percent)), float(np.percentile(second, percent))
-    if fast <= 0:
-        raise ValueError("the candidate's timings are 0; the clock is too coarse for so short a call")
-    drawn = _drawn_rounds(len(first), resamples, seed)
-    below = _percentiles(second, drawn, percent)
-    draws = _percentiles(first, drawn, percent) / np.where(below > 0, below, np.nan)
-    return Bootstrap(slow / fast, draws, len(first))
+    first, second = (np.percentile(_rounds(arm), percent, axis=1) for arm in (reference, candidate))
+    if first.size != second.size:
+        raise ValueError(f"both arms need the same rounds: {first.size} and {second.size} were given")
+    if min(first.min(), second.min()) <= 0:
+        raise ValueError("a round took no time; the clock is too coarse for so short a call")
+    # On the log scale exchanging the arms gives the reciprocal, for an even number of rounds too.
+    logs = np.log(first / second)
+    drawn = _drawn_rounds(logs.size, resamples, seed)
+    return Bootstrap(float(np.exp(np.median(logs))), np.exp(_percentiles(logs[:, None], drawn, 50.0)), logs.size)
 
 
 def _times(timings: npt.ArrayLike) -> FloatArray:

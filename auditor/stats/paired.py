@@ -17,7 +17,8 @@ class PairedBootstrap:
     """A reference (the teacher, as a rule) and a candidate in the same resamples.
 
     ``difference`` is candidate minus reference; ``retention`` is candidate in percent of reference, nan where that is 0.
-    ``discordant`` counts the items on which the two differ: with none the intervals have no width, however few the items.
+    ``discordant`` counts the items on which the arms differ: with none the difference has no width, however few the items
+    (`tango` then says what so few items can exclude).
     """
 
     reference: Bootstrap
@@ -147,7 +148,7 @@ def _tango_end(won: int, lost: int, n: int, z: float) -> float:
     """The lower limit: where the score statistic of 'the difference is d' reaches z; it falls as d grows."""
 
     def score(d: float) -> float:
-        # The likelihood under 'the difference is d' is greatest at the larger root of this quadratic (Tango 1998, eq. 9).
+        # The likelihood under 'the difference is d' is greatest at the larger root of this quadratic (Tango 1998, eq. 26).
         b = (2 * n - won + lost) * d - won - lost
         c = -lost * d * (1 - d)
         q = (math.sqrt(max(0.0, b * b - 8 * n * c)) - b) / (4 * n)
