@@ -68,9 +68,11 @@ def run_job(workspace: Workspace, job: Job) -> Outcome:
 def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome:
     """Stages, audit, manifest; raises what goes wrong."""
     from auditor.audit import audit_run, collect_items
+    from auditor.items import validate_checks
     from distill.stages import run_stages
 
     spec = run.spec
+    validate_checks(spec)  # a misspelt check is said now, not when everything is trained
     if job.action == "run":
         context = StageContext(run=run, spec=spec, cache=workspace.cache, monitor=monitor)
         if run_stages(context, items=lambda examples: collect_items(spec, examples)) == "waiting":

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from auditor.items import validate_checks
 from distill.errors import SpecError, nearest
 from distill.presets import PRESETS, with_preset
 from distill.spec import RunSpec, load_spec, parse_spec
@@ -28,7 +29,9 @@ def read_spec(path: Path, changes: list[str], preset: str | None = None) -> RunS
     value = spec.model_dump(mode="json")
     for change in changes:
         _set(value, change)
-    return parse_spec(_absolute(value, (path.resolve().parent, Path.cwd())), str(path))
+    made = parse_spec(_absolute(value, (path.resolve().parent, Path.cwd())), str(path))
+    validate_checks(made)
+    return made
 
 
 def _set(value: dict[str, Any], change: str) -> None:
@@ -58,9 +61,7 @@ def _child(place: Any, name: str, so_far: str) -> Any:
     if isinstance(place, list):
         return place[_position(place, name, so_far)]
     if isinstance(place, dict):
-        if place.get(name) is None:
-            if name not in place:
-                raise SpecError(f"There is no key '{so_far}'.", hint=nearest(name, place))
+        if place.get(name) is None:  # an unknown key is named by parse_spec, with the nearest known one
             place[name] = {}
         return place[name]
     raise SpecError(f"There is no key '{so_far}'.", hint="`heirloom schema` shows all keys.")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (packs, teachers, arms, checks, schema):
+    for command in (packs, teachers, arms, checks, measures, schema):
         app.command()(command)
 
 
@@ -55,6 +55,18 @@ def checks(as_json: JsonOption = False) -> None:
     from auditor.check import CHECKS
 
     _list(CHECKS, as_json)
+
+
+def measures(as_json: JsonOption = False) -> None:
+    """List the measures that checks make, and what each means."""
+    from auditor.check import CHECKS, MEASURES
+
+    CHECKS.names()  # a check says what it measures when it is loaded
+    found = [{"name": name, "check": check, "meaning": meaning} for name, (check, meaning) in sorted(MEASURES.items())]
+    if as_json:
+        print_json(found)
+    else:
+        print_table(("measure", "check", "meaning"), [tuple(each.values()) for each in found])
 
 
 def schema() -> None:

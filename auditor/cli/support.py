@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run id, or its beginning where that is unique.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for other tools.")]
+WIDE = 200  # columns
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -57,7 +58,10 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         table.add_column(name, justify="right" if numbers else "left", overflow="fold")
     for row in body:
         table.add_row(*(Text(plain(f"{cell:.4g}" if isinstance(cell, float) else cell)) for cell in row))
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE  # whoever reads a pipe wants one line a row
+    console.print(table)
 
 
 def follow(home: Workspace, run_id: str) -> None:
