@@ -20,7 +20,7 @@ from distill.types import Floats, Ints
 
 SHINGLE = 5
 PERMUTATIONS = 128
-RECALL = 0.995  # least chance that a pair right at the threshold becomes a candidate
+RECALL = 0.9999  # least chance that a pair right at the threshold becomes a candidate
 _SLACK = 0.15  # four standard deviations of an estimate from 126 values at 0.8; worse candidates are not worth the exact count
 _CHUNK = 1_000_000  # characters hashed at a time
 _PAIR_CHUNK = 200_000

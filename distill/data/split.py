@@ -63,7 +63,8 @@ def deal_out(labels: Ints, units: Strings, given: Strings | None, spec: SplitSpe
     homes = pd.Series("pool", index=table.index, dtype=object)
     homes.loc[usable.index] = _assign(usable, targets, spec.seed)
     if "test" in missing and len(usable) > 1 and not (homes == "test").any():
-        homes[usable["size"].idxmin()] = "test"  # units too large for the test's few places: the smallest one serves
+        # every unit was too large for the test's few places: the smallest one serves
+        homes.loc[str(usable.index[int(usable["size"].to_numpy().argmin())])] = "test"
     split[free] = homes.loc[frame["unit"]].to_numpy(dtype=object)
     if not (split == "test").any():
         raise DataError("No row is left for the test.", hint="Give more rows, or a larger share for 'test'.")

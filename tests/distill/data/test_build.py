@@ -81,7 +81,7 @@ def test_no_text_and_no_near_duplicate_straddles_the_split(tmp_path: Path, texts
     except DataError:
         assert len(set(texts)) < 3
         return
-    parts = {part: set(rows.loc[rows["split"] == part, "text"]) for part in SPLITS}
+    parts: dict[str, set[str]] = {part: set(rows.loc[rows["split"] == part, "text"]) for part in SPLITS}
     for kept, others in (("test", ("dev", "pool", "train")), ("dev", ("pool", "train"))):
         for other in others:
             for one in parts[kept]:
@@ -91,8 +91,8 @@ def test_no_text_and_no_near_duplicate_straddles_the_split(tmp_path: Path, texts
 def test_near_duplicates_are_removed_from_the_pool_and_reported(tmp_path: Path) -> None:
     data = frame(100)
     data["split"] = ["test"] * 20 + ["train"] * 80
-    data.loc[50, "text"] = data.loc[3, "text"] + "!"
-    data.loc[60, "text"] = data.loc[4, "text"]
+    texts = sentences(100)
+    data["text"] = [*texts[:50], texts[3] + "!", *texts[51:60], texts[4], *texts[61:]]
     result = build(tmp_path, data, columns={"label": "label", "split": "split"})
     assert {"50", "60"}.isdisjoint(result.examples.frame["row_id"])
     assert result.report["near_duplicates"] == 2 == result.report["dropped"]["near-duplicate across the split"]
@@ -116,7 +116,7 @@ def test_duplicates_and_their_conflicts_are_counted_and_stay_together(tmp_path: 
 
 def test_labels_numbers_gaps_maps_and_order(tmp_path: Path) -> None:
     data = frame(60)
-    data["label"] = [10.0, 9.0, None] * 20
+    data["label"] = [10.0, 9.0, float("nan")] * 20
     result = build(tmp_path, data)
     assert result.examples.labels == ("9", "10")
     unlabelled = result.examples.frame["label"] == -1
@@ -180,7 +180,7 @@ def test_a_class_with_one_example_is_said_and_kept(tmp_path: Path) -> None:
 def test_empty_and_huge_texts_are_counted(tmp_path: Path) -> None:
     data = frame(60)
     data.loc[5, "text"] = "  "
-    data.loc[6, "text"] = None
+    data.loc[6, "text"] = pd.NA
     data.loc[7, "text"] = "word " * 25_000
     result = build(tmp_path, data)
     assert result.report["dropped"]["empty text"] == 2 and "5" not in set(result.examples.ids)
@@ -200,7 +200,7 @@ def test_mixed_types_become_text(tmp_path: Path) -> None:
 
 def test_pairs_groups_ids_and_languages(tmp_path: Path) -> None:
     data = frame(60).assign(
-        second=sentences(60, 1), key=[f"k{i}" for i in range(60)], lang=["en", "de", None] * 20, gender=["f", "m"] * 30
+        second=sentences(60, 1), key=[f"k{i}" for i in range(60)], lang=["en", "de", ""] * 20, gender=["f", "m"] * 30
     )
     columns = {"label": "label", "pair": "second", "id": "key", "groups": ["lang", "gender"]}
     result = build(tmp_path, data, columns=columns)

@@ -15,6 +15,7 @@ from distill.data.build import build_examples
 from distill.data.pack_list import PACKS, Pack
 from distill.data.summary import profile
 from distill.errors import PackError
+from distill.files import file_digest
 from distill.spec import DataSpec, PackSource
 
 ROOT = Path(__file__).parents[3]
@@ -147,7 +148,7 @@ def test_a_changed_file_is_refused_even_when_it_was_right_before(
     folder = tmp_path / "fakepack"
     folder.mkdir()
     (folder / "data.csv").write_text("sentiment,confidence,text\na,1,b\n")
-    good = packs.file_digest(folder / "data.csv")
+    good = file_digest(folder / "data.csv")
     pack = Pack(
         name="fake", kind="data", package="pytest", version="1", files={"fakepack/data.csv": good}, licence="not stated",
         licence_source="", use="", source="", reader="tweets", columns={"label": "label"},
