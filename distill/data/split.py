@@ -68,7 +68,8 @@ def deal_out(labels: Ints, units: Strings, given: Strings | None, spec: SplitSpe
     split[free] = homes.loc[frame["unit"]].to_numpy(dtype=object)
     if not (split == "test").any():
         raise DataError("No row is left for the test.", hint="Give more rows, or a larger share for 'test'.")
-    notes += [f"No row is left for {part}." for part in ("dev", "pool") if len(free) and not (split == part).any()]
+    wanted = [part for part, value in (("dev", spec.dev), ("pool", spec.pool)) if value > 0 and len(free)]
+    notes += [f"No row is left for {part}." for part in wanted if not (split == part).any()]
     return Deal(split, tuple(notes))
 
 
@@ -161,10 +162,13 @@ def _targets(
     shares = {part: value for part, value in {**asked, "pool": spec.pool}.items() if value < 1}
     # parts that came with the data were not cut from these rows, so the others' shares grow to fill the whole
     absent = sum(value for part, value in shares.items() if part in asked and part not in missing) if kept else 0.0
-    left, targets, notes = rows, dict[str, float](), []
+    left, targets, notes, exact = rows, dict[str, float](), list[str](), 0.0
     for part in missing:
         value = asked[part]
-        wanted = round(value if value >= 1 else rows * value / max(1e-9, 1 - absent))
+        share = rows * value / max(1e-9, 1 - absent)
+        # rounding the running sum keeps shares that add up to 1 from asking for a row too many or too few
+        wanted = round(value) if value >= 1 else round(exact + share) - round(exact)
+        exact += 0.0 if value >= 1 else share
         wanted = max(1, wanted) if value > 0 and rows else wanted
         targets[part] = float(min(wanted, left))
         left -= int(targets[part])

@@ -94,6 +94,12 @@ def test_counts_and_shares_that_exceed_the_rows() -> None:
     assert any("only 10" in note for note in greedy.notes) and any("pool" in note for note in greedy.notes)
 
 
+@pytest.mark.parametrize("n", [5, 15, 101, 250])
+def test_nothing_is_left_for_a_pool_that_nobody_asked_for(n: int) -> None:
+    deal = deal_out(np.arange(n) % 2, single(n), None, SplitSpec(teacher_train=0, pool=0, dev=0.3, test=0.7))
+    assert set(deal.split) == {"test", "dev"} and not deal.notes
+
+
 def test_the_given_test_is_kept_and_the_rest_cut_from_train() -> None:
     y = np.arange(200, dtype=np.int64) % 2
     given = words(*["train"] * 150, *["test"] * 50)
