@@ -181,6 +181,8 @@ def _spec(
         "columns": columns,
         "labels": list(labels),
         "positive": labels[-1],
+        "language": "en",
+        **over.pop("data", {}),
     }
     value: dict[str, Any] = {
         "name": "airline tweets · 2 of 6 layers",
