@@ -21,7 +21,7 @@ from types import FrameType
 from distill import events, jobs
 from distill.db import Job
 from distill.errors import Cancelled, HeirloomError
-from distill.executor import runner_lock, runners
+from distill.executor import prove_runner, runner_lock, runners
 from distill.monitor import Monitor
 from distill.plugins import StageContext
 from distill.process import record_process
@@ -159,6 +159,7 @@ def main(arguments: list[str] | None = None) -> None:
         if _leave(workspace):
             return
         time.sleep(0.2)  # another runner took it between the two looks
+    prove_runner(workspace)
     run = Run(workspace.runs / job.run_id)
     if run.folder.exists():
         _log_to(run.folder / "worker.log")

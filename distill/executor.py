@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,11 +19,12 @@ import psutil
 from filelock import FileLock
 
 from distill.errors import StoreError
-from distill.files import write_json
-from distill.process import recorded_alive
+from distill.files import read_json, write_json
+from distill.process import record_process, recorded_alive
 from distill.workspace import Workspace
 
 WORKER = "auditor.worker"  # a command line, not an import: what runs a job lies above the trainer
+COOL_DOWN = 60.0  # seconds in which a runner that died at once is not replaced
 
 
 class Executor(Protocol):
@@ -48,13 +50,23 @@ class LocalExecutor:
     module: str = WORKER
 
     def alive(self, workspace: Workspace) -> int:
-        """How many runners of this workspace live on this machine; records of dead ones are removed."""
+        """How many runners of this workspace live on this machine; records of dead ones are removed.
+
+        Raises:
+            StoreError: a runner died a moment ago before it took a job. Another one would do the same, at every poll of a page.
+        """
         living = 0
         for record in runners(workspace).glob("*.json"):
             if recorded_alive(record):
                 living += 1
-            else:
-                record.unlink(missing_ok=True)
+                continue
+            about = read_json(record)
+            if not about.get("proven", True) and time.time() - float(about["started"]) < COOL_DOWN:
+                raise StoreError(
+                    "The runner died as it started.",
+                    hint=f"The reason is at the end of {record.with_name('runner.log')}.",
+                )
+            record.unlink(missing_ok=True)
         return living
 
     def start(self, workspace: Workspace) -> None:
@@ -63,7 +75,8 @@ class LocalExecutor:
         process = start_detached(command, runners(workspace) / "runner.log", runner_environment(workspace))
         # written here and not by the runner: until it has imported itself, nobody else may start a second one
         record = runners(workspace) / f"{process.pid}.json"
-        write_json(record, {"pid": process.pid, "started": psutil.Process(process.pid).create_time()})
+        started = psutil.Process(process.pid).create_time()
+        write_json(record, {"pid": process.pid, "started": started, "proven": False})
 
 
 def runners(workspace: Workspace) -> Path:
@@ -71,6 +84,11 @@ def runners(workspace: Workspace) -> Path:
     folder = workspace.root / "runners"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def prove_runner(workspace: Workspace) -> None:
+    """Note that this process runs as a runner should: it has taken a job."""
+    record_process(runners(workspace) / f"{os.getpid()}.json")
 
 
 def runner_lock(workspace: Workspace) -> FileLock:

@@ -117,6 +117,9 @@ def ensure_runner(workspace: Workspace, executor: Executor | None = None) -> boo
     """Start a detached runner when work is queued and fewer than ``HEIRLOOM_MAX_RUNNERS`` live; True when one was started.
 
     Cheap enough for a page to call at each poll: it returns after one query when nothing is queued.
+
+    Raises:
+        StoreError: the last runner died as it started; the job stays queued.
     """
     reap(workspace)
     if not has_queued(workspace):

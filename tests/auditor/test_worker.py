@@ -11,10 +11,11 @@ import pytest
 
 from auditor import worker
 from distill import events, jobs
-from distill.errors import DataError
+from distill.errors import DataError, StoreError
 from distill.escalate import escalate
-from distill.executor import runners
-from distill.files import read_json
+from distill.executor import LocalExecutor, runners
+from distill.files import read_json, write_json
+from distill.process import recorded_alive
 from distill.store import Run
 from distill.workspace import Workspace
 from tests.home import FAKE, has_reached, make_run, make_spec, until
@@ -146,6 +147,21 @@ def test_a_deleted_run_does_not_stop_the_queue(home: Workspace) -> None:
     FAKE.start(home)
     until(lambda: stays.status() == "complete")
     assert jobs.jobs(home)[0].state == "failed"
+
+
+def test_a_runner_that_cannot_start_is_said_and_not_started_over_and_over(home: Workspace) -> None:
+    broken = LocalExecutor("tests.no_such_module")
+    jobs.submit(home, make_spec(), executor=broken)
+    (record,) = runners(home).glob("*.json")
+    until(lambda: not recorded_alive(record))
+    for _ in range(3):
+        with pytest.raises(StoreError, match="died as it started"):
+            jobs.ensure_runner(home, broken)
+    assert "no_such_module" in (runners(home) / "runner.log").read_text()
+    assert jobs.jobs(home)[0].state == "queued"
+    write_json(record, {**read_json(record), "started": time.time() - 120})
+    assert jobs.ensure_runner(home, FAKE)
+    until(lambda: jobs.jobs(home)[0].state == "done")
 
 
 def test_words_for_what_torch_raises() -> None:
