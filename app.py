@@ -9,10 +9,11 @@ import streamlit as st
 
 from pages.ui import frame, page, people
 
-STYLE = Path(__file__).parent / "pages" / "ui" / "style.css"
+UI = Path(__file__).parent / "pages" / "ui"
 
 st.set_page_config(page_title="Heirloom", page_icon=":material/account_tree:", layout="wide")
-st.html(STYLE)
+st.html(UI / "style.css")
+st.logo(UI / "logo.svg", size="large")
 
 if people.sign_in_configured() and not people.current().name:
     people.draw_sign_in()

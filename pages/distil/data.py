@@ -38,11 +38,13 @@ def render() -> None:
     if source is None:
         return
     found = rows.profile(source, rows.own_columns(source))
+    top = st.container()  # the answer stands above the mapping that it depends on
     mapping = _columns(source, found)
     found = rows.profile(source, mapping)
-    _answer(found)
-    for note in found["notes"]:
-        st.info(escaped(note, 500), icon=":material/info:")
+    with top:
+        _answer(found)
+        for note in found["notes"]:
+            st.info(escaped(note, 500), icon=":material/info:")
     _use(source, mapping, found)
     _evidence(found)
 
@@ -50,7 +52,12 @@ def render() -> None:
 def _source() -> dict[str, Any] | None:
     """Where the rows come from, as the plain data of a Source; None while nothing is chosen, which is then said."""
     kind = st.segmented_control(
-        "Where the rows come from", list(SOURCES), default="pack", required=True, format_func=SOURCES.__getitem__, key="data_kind"
+        "Where the rows come from",
+        list(SOURCES),
+        default="pack",
+        required=True,
+        format_func=SOURCES.__getitem__,
+        key="data_kind",
     )
     if kind == "pack":
         return _pack()
@@ -87,7 +94,9 @@ def _upload() -> dict[str, Any] | None:
         state.put("upload", str(kept))
     stored = state.get("upload")
     if not stored or not Path(stored).exists():
-        st.caption("One row a text. The columns may be called anything; you say below which is which. It stays on this machine.")
+        st.caption(
+            "One row a text. The columns may be called anything; you say below which is which. It stays on this machine."
+        )
         return None
     return {"kind": "file", "path": stored, **_reading("upload")}
 
@@ -120,7 +129,13 @@ def _hub() -> dict[str, Any] | None:
         split = st.text_input("Split", key="hub_split", placeholder="all")
     with fourth:
         revision = st.text_input("Revision", key="hub_revision", placeholder="newest")
-    wanted = {"kind": "hub", "id": (name or "").strip(), "config": config or None, "split": split or None, "revision": revision or None}
+    wanted = {
+        "kind": "hub",
+        "id": (name or "").strip(),
+        "config": config or None,
+        "split": split or None,
+        "revision": revision or None,
+    }
     if st.button("Read it", key="hub_read", icon=":material/download:", disabled=not wanted["id"]):
         state.put("hub_asked", wanted)
     if state.get("hub_asked") != wanted:
@@ -160,8 +175,12 @@ def _answer(found: dict[str, Any]) -> None:
     labels = found["balance"]
     n = found["rows"]
     labelled = n - found["unlabelled"]
-    said = f"**{figures.count(n)} rows**, {figures.count(labelled)} of them labelled"
-    said += f" with {len(labels)} labels." if labels else ": a teacher can label them, and the audit will speak of fidelity only."
+    said = f"**{figures.count(n)} rows**, "
+    if labels:
+        share = "all" if labelled == n else f"{figures.count(labelled)} of them"
+        said += f"{share} labelled, with {len(labels)} labels."
+    else:
+        said += "without labels: a teacher can label them, and the audit will speak of fidelity only."
     if found["conflicting"]:
         said += f" {figures.count(found['conflicting'])} texts stand twice with different labels."
     st.markdown(said)
@@ -170,8 +189,12 @@ def _answer(found: dict[str, Any]) -> None:
         st.metric("Rows", figures.count(n), border=True)
         st.metric("Median length", f"{figures.count(words_.get('p50'))} words", border=True)
         st.metric("95 % are below", f"{figures.count(words_.get('p95'))} words", border=True)
-        st.metric("Repeated rows", figures.count(found["duplicates"]), border=True, help="Rows beyond the first of each text.")
-        st.metric("Empty texts", figures.count(found["empty_texts"]), border=True, help="They are left out and counted.")
+        st.metric(
+            "Repeated rows", figures.count(found["duplicates"]), border=True, help="Rows beyond the first of each text."
+        )
+        st.metric(
+            "Empty texts", figures.count(found["empty_texts"]), border=True, help="They are left out and counted."
+        )
 
 
 def _use(source: dict[str, Any], mapping: Columns, found: dict[str, Any]) -> None:
@@ -185,16 +208,24 @@ def _use(source: dict[str, Any], mapping: Columns, found: dict[str, Any]) -> Non
     data = {"source": source, "columns": mapping.model_dump(mode="json"), **chosen}
     if st.button("Use these data", type="primary", icon=":material/arrow_forward:", key="use_data"):
         checked = forms.check(DataSpec, data, "the data").model_dump(mode="json")
-        draft.part()["data"] = {**draft.part("data"), **checked, "split": draft.part("data").get("split", checked["split"])}
+        draft.part()["data"] = {
+            **draft.part("data"),
+            **checked,
+            "split": draft.part("data").get("split", checked["split"]),
+        }
         draft.replace(draft.values())
         draft.go_to(1)
         page.go("new")
 
 
 def _labels(labels: list[str], key: str) -> dict[str, Any]:
-    st.caption("Fill the second column only where the teacher calls a label otherwise. The third is shown to reviewers.")
+    st.caption(
+        "Fill the second column only where the teacher calls a label otherwise. The third is shown to reviewers."
+    )
     edited = st.data_editor(
-        pd.DataFrame({"label in the data": labels, "teacher's label": [""] * len(labels), "what it means": [""] * len(labels)}),
+        pd.DataFrame(
+            {"label in the data": labels, "teacher's label": [""] * len(labels), "what it means": [""] * len(labels)}
+        ),
         hide_index=True,
         disabled=["label in the data"],
         key=f"{key}_table",
@@ -229,7 +260,9 @@ def _evidence(found: dict[str, Any]) -> None:
             charts.show(*_lengths(found["lengths"]["words"]), key="lengths", says="Percentiles of the length in words.")
     for name, counted in found["groups"].items():
         with st.expander(f"Group {escaped(name)}: {len(counted)} values", icon=":material/groups:"):
-            charts.show(*_bars(counted, "rows"), key=f"group_{name}", says=f"How many rows each value of {one_line(name)} has.")
+            charts.show(
+                *_bars(counted, "rows"), key=f"group_{name}", says=f"How many rows each value of {one_line(name)} has."
+            )
     st.subheader("First rows", anchor=False)
     names = [column["name"] for column in found["columns"]]
     charts.frame(pd.DataFrame(found["preview"], columns=names), key="preview", height=320)
@@ -256,20 +289,22 @@ def _bars(counted: dict[str, int], unit: str) -> tuple[go.Figure, pd.DataFrame]:
         cliponaxis=False,
         hovertemplate="%{y}: %{x:,}<extra></extra>",
     )
-    table = pd.DataFrame([{"value": name, unit: n, "share, %": round(100 * n / total, 1)} for name, n in counted.items()])
+    table = pd.DataFrame(
+        [{"value": name, unit: n, "share, %": round(100 * n / total, 1)} for name, n in counted.items()]
+    )
     return made, table
 
 
 def _lengths(percentiles: dict[str, float]) -> tuple[go.Figure, pd.DataFrame]:
     table = pd.DataFrame([{"percentile": int(name[1:]), "words": value} for name, value in percentiles.items()])
     made = charts.figure(
-        height=220, xaxis=charts.axis("share of the texts, %", range=[0, 106]), yaxis=charts.axis("words at most", rangemode="tozero")
+        height=220,
+        xaxis=charts.axis("share of the texts, %", range=[0, 106]),
+        yaxis=charts.axis("words at most", rangemode="tozero"),
     )
     made.add_scatter(
-        x=table["percentile"], y=table["words"], mode="lines+markers+text", text=[f"{v:,.0f}" for v in table["words"]],
+        x=table["percentile"], y=table["words"], mode="lines+markers+text", text=[f"{v:,.0f}" if p in (50, 95) else "" for p, v in zip(table["percentile"], table["words"], strict=True)],
         textposition="top left", cliponaxis=False, line={"color": palette.SKY, "width": 2, "shape": "linear"}, marker={"size": 7},
         hovertemplate="%{x} % of the texts have at most %{y:,.0f} words<extra></extra>",
     )  # fmt: skip
     return made, table
-
-

@@ -25,7 +25,7 @@ from distill.spec import (
     StudentSpec,
     TrainingSpec,
 )
-from pages.ui import start_step, draft, forms, frame, page, palette, parts, state, words
+from pages.ui import draft, forms, frame, page, palette, parts, start_step, state, words
 from pages.ui.page import PageInfo
 from pages.ui.text import escaped, one_line
 
@@ -57,7 +57,11 @@ def _top() -> None:
     left, right = st.columns(2, vertical_alignment="bottom", gap="medium")
     with left:
         draft.values()["name"] = st.text_input(
-            "Name", value=draft.values().get("name") or _suggested(), max_chars=120, key=draft.key("name"), placeholder="What this run is about"
+            "Name",
+            value=draft.values().get("name") or _suggested(),
+            max_chars=120,
+            key=draft.key("name"),
+            placeholder="What this run is about",
         )
     with right:
         chosen = st.segmented_control(
@@ -99,7 +103,15 @@ def _feet(step: int) -> None:
         else:
             st.space("small")
         if step < len(STEPS):
-            st.button("Next", icon=":material/arrow_forward:", icon_position="right", type="primary", key="step_next", on_click=draft.go_to, args=(step + 1,))
+            st.button(
+                "Next",
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                type="primary",
+                key="step_next",
+                on_click=draft.go_to,
+                args=(step + 1,),
+            )
 
 
 def _section(model: type[BaseModel], name: str, **options: Any) -> dict[str, Any]:
@@ -124,7 +136,12 @@ def _registered(registry: Registry[Any], label: str, present: str, key: str) -> 
 def _data() -> None:
     data = draft.values().get("data")
     if not data or not data.get("source"):
-        parts.empty("No data are chosen.", "Look at them first, say which column holds what, then come back here.", to="data", label="Choose data")
+        parts.empty(
+            "No data are chosen.",
+            "Look at them first, say which column holds what, then come back here.",
+            to="data",
+            label="Choose data",
+        )
         return
     source = data["source"]
     name = source.get("name") or source.get("id") or source.get("path")
@@ -137,11 +154,17 @@ def _data() -> None:
         )
         page.link("data", "Change", icon=":material/edit:")
     if len(TASKS.names()) > 1:
-        draft.values()["task"] = _registered(TASKS, "Task", draft.values().get("task", "classification"), draft.key("task"))
+        draft.values()["task"] = _registered(
+            TASKS, "Task", draft.values().get("task", "classification"), draft.key("task")
+        )
     drawn = forms.draw(DataSpec, data, draft.key("data"), only=("max_rows", "language", "personal_data"), columns=3)
     st.markdown("**Split**", help="Seeded and stratified. The test rows are frozen before the teacher is asked.")
     split = forms.draw(SplitSpec, data.get("split") or {}, draft.key("split"), columns=3)
-    draft.values()["data"] = {**data, **{name: drawn[name] for name in ("max_rows", "language", "personal_data")}, "split": split}
+    draft.values()["data"] = {
+        **data,
+        **{name: drawn[name] for name in ("max_rows", "language", "personal_data")},
+        "split": split,
+    }
 
 
 def _teacher() -> None:
@@ -165,7 +188,9 @@ def _student() -> None:
 
 def _arms() -> None:
     arms = _present_arms()
-    st.markdown("**Arms**", help="Candidates made from the same data, all compared with the teacher on the same frozen test.")
+    st.markdown(
+        "**Arms**", help="Candidates made from the same data, all compared with the teacher on the same frozen test."
+    )
     kept: list[dict[str, Any]] = []
     for position, arm in enumerate(arms):
         drawn = _arm(position, arm, removable=len(arms) > 1)
@@ -199,7 +224,9 @@ def _arm(position: int, arm: dict[str, Any], *, removable: bool) -> dict[str, An
             if st.toggle(f"Its own {what}", value=arm.get(what) is not None, key=f"{key}.own_{what}"):
                 start = arm.get(what) or draft.values().get(what) or {}
                 own[what] = forms.draw(model, start, f"{key}.{what}", columns=3)
-        if removable and st.button("Remove this arm", key=f"{key}.remove", icon=":material/remove_circle:", type="tertiary"):
+        if removable and st.button(
+            "Remove this arm", key=f"{key}.remove", icon=":material/remove_circle:", type="tertiary"
+        ):
             rest = [other for index, other in enumerate(_present_arms()) if index != position]
             draft.replace({**draft.values(), "arms": rest})
             st.rerun()
@@ -218,11 +245,14 @@ def _add_arm(present: list[dict[str, Any]]) -> None:
 
 def _audit(arms: list[str]) -> None:
     audit = draft.part("audit")
-    st.markdown("**Gates**", help="Limits declared before the run. Any required gate that fails: no. Any undecided: cannot tell. Else yes.")
+    st.markdown(
+        "**Gates**",
+        help="Limits declared before the run. Any required gate that fails: no. Any undecided: cannot tell. Else yes.",
+    )
     audit["gates"] = _gates(audit.get("gates"))
+    options, present = ["", *arms], audit.get("candidate") or ""
     candidate = st.selectbox(
-        "Candidate: the arm that may replace the teacher", ["", *arms], index=([""] + arms).index(audit.get("candidate") or "")
-        if (audit.get("candidate") or "") in arms else 0, format_func=lambda a: a or "the first distilled or given one", key=draft.key("candidate"),
+        "Candidate: the arm that may replace the teacher", options, index=options.index(present) if present in options else 0, format_func=lambda a: a or "the first distilled or given one", key=draft.key("candidate"),
     )  # fmt: skip
     drawn = forms.draw(AuditSpec, audit, draft.key("audit"), only=("margin", "bias_margin", "resamples"), columns=3)
     with st.expander("Timing and prices", icon=":material/timer:"):

@@ -12,7 +12,7 @@ from distill.events import STAGES, Curve, Event
 from distill.store import Run
 from pages.ui import actions, cache, charts, figures, frame, overview, page, palette, parts, words
 from pages.ui.compare_charts import arm_label, kind_of
-from pages.ui.overview import RunLine, StageState
+from pages.ui.overview import RunLine
 from pages.ui.page import PageInfo
 from pages.ui.text import escaped, one_line, visible
 
@@ -46,7 +46,7 @@ def _live(run_id: str, was_active: bool) -> None:
         actions.keep_runner_alive()
     events = cache.events(run)
     _headline(line, events)
-    _stages(events, line)
+    _stages(events, line, run.spec.review.required)
     _curves(run, events)
 
 
@@ -78,32 +78,36 @@ def _sentence(line: RunLine, events: list[Event]) -> None:
     elif line.status == "cancelled":
         st.info("Cancelled. What is done is kept; resume it to go on where it stopped.", icon=":material/stop_circle:")
     elif line.status == "queued":
-        st.info("Waits for the runner. It starts by itself as soon as the run before it ends.", icon=":material/schedule:")
+        st.info(
+            "Waits for the runner. It starts by itself as soon as the run before it ends.", icon=":material/schedule:"
+        )
 
 
-def _stages(events: list[Event], line: RunLine) -> None:
+def _stages(events: list[Event], line: RunLine, run_reviews: bool) -> None:
     states = overview.stage_states(events, line.status)
-    with st.container(horizontal=True, gap="small", key="stages"):
+    with st.container(horizontal=True, border=True, gap="medium", horizontal_alignment="distribute", key="stages"):
         for stage in STAGES:
             state = states[stage]
-            if stage == "review" and state.mark == "○":
+            if stage == "review" and not run_reviews:
                 continue
-            _stage(stage, state)
+            with st.container(width="content", gap=None):
+                colour = _MARK_COLOURS[state.mark]
+                st.markdown(f":{colour}[{state.mark}] **{words.STAGE_NAMES[stage]}**")
+                st.caption(escaped(state.words, 120) or "waits")
 
 
-def _stage(stage: str, state: StageState) -> None:
-    with st.container(border=True, width=132, gap=None):
-        st.markdown(f"{state.mark} **{words.STAGE_NAMES[stage]}**")
-        st.caption(escaped(state.words, 120) or "waits")
+_MARK_COLOURS = {"✔": "green", "▶": "blue", "○": "gray", "◌": "orange", "✖": "red", "◔": "violet"}
 
 
 def _curves(run: Run, events: list[Event]) -> None:
     points = [e for e in events if isinstance(e, Curve)]
     if not points:
         return
-    table = pd.DataFrame([(e.arm, e.seed, e.step, e.name, e.value) for e in points], columns=["arm", "seed", "step", "name", "value"])
+    table = pd.DataFrame(
+        [(e.arm, e.seed, e.step, e.name, e.value) for e in points], columns=["arm", "seed", "step", "name", "value"]
+    )
     names = list(dict.fromkeys(table["name"]))
-    first = [n for n in ("loss", "dev_agreement") if n in names]
+    first = [n for n in ("loss", "agreement") if n in names]
     left, right = st.columns(2, gap="medium")
     for place, name in zip((left, right), [*first, *(n for n in names if n not in first)][:2], strict=False):
         with place:
@@ -116,7 +120,7 @@ def _curves(run: Run, events: list[Event]) -> None:
             )
 
 
-_CURVE_TITLES = {"loss": "Loss", "dev_agreement": "Agreement with the teacher on held-out texts"}
+_CURVE_TITLES = {"loss": "Loss", "agreement": "Agreement with the teacher on held-out texts"}
 
 
 def _curve(run: Run, table: pd.DataFrame, is_loss: bool) -> go.Figure:
@@ -127,22 +131,20 @@ def _curve(run: Run, table: pd.DataFrame, is_loss: bool) -> go.Figure:
         margin={"l": 8, "r": 120, "t": 12, "b": 8},
     )
     dashes = ["solid", "dash", "dot", "dashdot", "longdash"]
+    ends: list[tuple[str, float, str]] = []
     for arm, by_arm in table.groupby("arm", sort=False):
-        for number, (seed, part) in enumerate(by_arm.groupby("seed", sort=False)):
-            part = part.sort_values("step")
+        label = charts.label(arm_label(run.spec, str(arm)), 24)
+        colour = palette.colour_of(kind_of(run.spec, str(arm)))
+        for number, (seed, unsorted) in enumerate(by_arm.groupby("seed", sort=False)):
+            part = unsorted.sort_values("step")
             values = part["value"] if is_loss else 100 * part["value"]
-            label = charts.label(arm_label(run.spec, str(arm)), 24)
-            colour = palette.colour_of(kind_of(run.spec, str(arm)))
             made.add_scatter(
-                x=part["step"],
-                y=values,
-                mode="lines+text",
-                line={"color": colour, "width": 2, "dash": dashes[number % len(dashes)]},
-                text=[*[""] * (len(part) - 1), f" {label}" if number == 0 else ""],
-                textposition="middle right",
-                cliponaxis=False,
+                x=part["step"], y=values, mode="lines", line={"color": colour, "width": 2, "dash": dashes[number % len(dashes)]},
                 hovertemplate=f"{label}, seed {seed}<br>step %{{x:,}}: %{{y:.3g}}<extra></extra>",
-            )
+            )  # fmt: skip
+            if number == 0:
+                ends.append((label, float(values.iloc[-1]), colour))
+    charts.end_labels(made, ends)
     return made
 
 

@@ -27,8 +27,7 @@ _SELECTED = "runs_selected"
 def render() -> None:
     """Draw the page."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
-        with st.container(width="content", gap=None):
-            frame.heading(PAGE)
+        frame.heading(PAGE)
         page.link("new", "New run", icon=":material/add_circle:")
     lines = overview.run_lines()
     _unreadable()
@@ -57,10 +56,16 @@ def _unreadable() -> None:
 
 
 def _filtered(lines: list[RunLine]) -> list[RunLine]:
-    present = list(dict.fromkeys(line.status for line in lines))
+    there = {line.status for line in lines}
+    present = [status for status in words.STATUS_MARKS if status in there]
     with st.container(horizontal=True, vertical_alignment="center"):
         wanted = st.text_input(
-            "Search runs", key="runs_search", type="search", placeholder="Name or id", label_visibility="collapsed", width=260
+            "Search runs",
+            key="runs_search",
+            type="search",
+            placeholder="Name or id",
+            label_visibility="collapsed",
+            width=260,
         )
         statuses = st.pills(
             "Status",
@@ -86,7 +91,7 @@ def _page_of(lines: list[RunLine]) -> list[RunLine]:
 
 def _row(line: RunLine) -> None:
     with st.container(border=True, key=f"row_{line.id}"):
-        pick, what, state_, menu = st.columns([0.4, 5.4, 5.6, 1.2], vertical_alignment="center")
+        pick, what, state_, menu = st.columns([0.35, 4.9, 6.3, 1.55], vertical_alignment="center")
         with pick:
             st.checkbox(
                 f"Select {escaped(line.name)} for comparison",
@@ -95,8 +100,8 @@ def _row(line: RunLine) -> None:
                 disabled=not line.answer,
                 value=line.id in state.get(_SELECTED, ()),
             )
-        with what, st.container(gap=None):
-            page.link("run", f"**{escaped(line.name, 90)}**", run=line.id)
+        with what, st.container(gap=None, key=f"what_{line.id}"):
+            page.link("run", f"**{escaped(line.name, 90)}**", icon=words.STATUS_ICONS[line.status], run=line.id)
             child = f" · follows from {escaped(line.parent)}" if line.parent else ""
             st.caption(f"{escaped(line.id)} · {figures.ago(line.ended)}{child}")
         with menu:
@@ -117,7 +122,6 @@ def _state(run_id: str, was_active: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             parts.answer_badge(line.answer)
             st.markdown(_figures(line))
-            page.link("compare", "Compare", run=line.id)
     else:
         with st.container(horizontal=True, vertical_alignment="center"):
             parts.status_badge(line.status)
@@ -154,9 +158,7 @@ def _compare(lines: list[RunLine]) -> None:
     chosen = [line for line in audited if state.widget(f"pick_{line.id}")] or audited[:50]
     some = len(chosen) < len(audited)
     st.subheader("Quality kept against speed", anchor=False)
-    st.caption(
-        f"{len(chosen)} selected runs." if some else "All finished runs. Tick runs above to compare only those."
-    )
+    st.caption(f"{len(chosen)} selected runs." if some else "All finished runs. Tick runs above to compare only those.")
     plotted = [line for line in chosen if line.kept and line.speedup]
     if plotted:
         charts.show(_plot(plotted), _table(chosen), key="runs_plot", says="Quality kept against speed, one dot a run.")
@@ -165,9 +167,10 @@ def _compare(lines: list[RunLine]) -> None:
 
 
 def _plot(lines: list[RunLine]) -> go.Figure:
+    fastest = max([1.0, *(line.speedup.value or 1.0 for line in lines if line.speedup)])
     made = charts.figure(
         height=380,
-        xaxis=charts.axis("speed at batch 1, teacher = 1×", ticksuffix="×"),
+        xaxis=charts.axis("speed at batch 1, teacher = 1×", ticksuffix="×", range=[0.8, 1.3 * fastest]),
         yaxis=charts.axis("quality kept, teacher = 100 %", ticksuffix=" %"),
     )
     charts.line_at(made, y=100, label="teacher, 100 %")
@@ -183,7 +186,7 @@ def _plot(lines: list[RunLine]) -> go.Figure:
             y=[share[0]],
             mode="markers+text",
             text=[f" {palette.STATE_MARKS[line.answer]} {charts.label(line.name)}"],
-            textposition="middle right",
+            textposition="top right",
             marker={"size": 12, "symbol": symbols[line.answer], "color": palette.colour_of(line.candidate)},
             error_y=charts.bars(*share),
             error_x=charts.bars(speed.value, speed.low, speed.high),

@@ -54,7 +54,7 @@ def render() -> None:
 
 def _arm(audit: Audited, spec: RunSpec) -> str:
     """The arm held against the teacher: the candidate, unless the reader picks another."""
-    arms = [arm for arm in draw.arms_of(audit) if arm != TEACHER]
+    arms = [arm for arm in draw.arms_of(audit, spec) if arm != TEACHER]
     candidate = audit.report.verdict.candidate
     if len(arms) < 2:
         return arms[0] if arms else candidate
@@ -109,7 +109,7 @@ def _finding(finding: Finding) -> None:
     with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         st.badge(finding.severity, color=colour, icon=icon, width=110)
         with st.container(gap=None):
-            st.markdown(escaped(finding.claim, 600))
+            st.markdown(escaped(words.in_words(finding.claim), 600))
             if finding.action:
                 st.caption(escaped(finding.action, 400))
 

@@ -6,6 +6,7 @@ import streamlit as st
 
 from auditor import examples_view as view
 from auditor.examples_view import ArmView, ExampleRow, ExamplesFilter, Kind, Order, Side, ViewMeta
+from distill.files import digest_of
 from distill.spec import RunSpec
 from distill.store import TEACHER, Run
 from pages.ui import bars, cache, figures, frame, page, parts, state
@@ -71,7 +72,7 @@ def _one(run: Run, meta: ViewMeta, item: str) -> None:
             st.caption("Second text")
             st.text(visible(row.pair, 20_000))
         _facts(row)
-    bars.draw(row.arms, meta.labels, run.spec, cells=14)
+    bars.draw(row.arms, meta.labels, run.spec, key="one", cells=12)
     page.link("review", "Send to review", icon=":material/rate_review:", run=run.id, item=row.row_id)
 
 
@@ -92,13 +93,17 @@ def _many(run: Run, meta: ViewMeta) -> None:
     total = counts[asked.kind]
     pages = max(1, -(-total // SIZE))
     # the filter is part of the key, so that another filter begins at its first page
-    number = st.pagination(pages, key=f"page_{hash(asked)}_{pages}") if pages > 1 else 1
+    number = 1
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        place = st.container(width="content")
+        if pages > 1:
+            number = st.pagination(pages, key=f"page_{digest_of(repr(asked))[:12]}_{pages}")
     found = view.query(run, asked, page=number - 1, size=SIZE)
     if not found.rows:
         parts.empty("No example matches.", "Clear the search, or choose another class, group or kind.")
         return
     first = (number - 1) * SIZE + 1
-    st.caption(f"{first:,}–{first + len(found.rows) - 1:,} of {total:,} · probabilities are means over the seeds")
+    place.caption(f"{first:,}–{first + len(found.rows) - 1:,} of {total:,} · probabilities are means over the seeds")
     for row in found.rows:
         _row(run.spec, meta, row, asked.arm or meta.candidate)
 
@@ -108,20 +113,27 @@ def _asked(run: Run, meta: ViewMeta) -> ExamplesFilter:
     spec = run.spec
     arms = [arm for arm in meta.arms if arm != TEACHER] or list(meta.arms)
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
-        search = st.text_input("Search", key=f"search_{run.id}", type="search", placeholder="Words in the text", width=210)
+        search = st.text_input("Search", key=f"search_{run.id}", type="search", placeholder="Words", width=170)
         arm = st.selectbox(
             "Student", arms, index=arms.index(meta.candidate) if meta.candidate in arms else 0,
-            format_func=lambda a: arm_label(spec, a), key=f"arm_{run.id}", width=190,
+            format_func=lambda a: arm_label(spec, a), key=f"arm_{run.id}", width=170,
         )  # fmt: skip
-        label = st.selectbox("Class", [ANY, *meta.labels], format_func=lambda c: one_line(c, 40), key=f"class_{run.id}", width=140)
-        side = st.selectbox(
-            "of", ["people", "teacher", "student"] if meta.labelled else ["teacher", "student"], key=f"side_{run.id}", width=115,
-            disabled=label == ANY,
-        )  # fmt: skip
+        label = st.selectbox(
+            "Class", [ANY, *meta.labels], format_func=lambda c: one_line(c, 40), key=f"class_{run.id}", width=125
+        )
         group = _group(run, meta)
-        order = st.selectbox("Order", list(ORDERS), index=1, key=f"order_{run.id}", width=205)
-        with st.popover("Confidence", icon=":material/tune:"):
+        order = st.selectbox("Order", list(ORDERS), index=1, key=f"order_{run.id}", width=185)
+        with st.popover("More", icon=":material/tune:"):
             low, high = st.slider("Student's confidence, %", 0, 100, (0, 100), key=f"confidence_{run.id}")
+            sides = ["people", "teacher", "student"] if meta.labelled else ["teacher", "student"]
+            side = st.segmented_control(
+                "Whose class the filter looks at",
+                sides,
+                default=sides[0],
+                required=True,
+                key=f"side_{run.id}",
+                disabled=label == ANY,
+            )
     by, down = ORDERS[order]
     wanted_side: Side = side if side in {"people", "teacher", "student"} else "people"
     return ExamplesFilter(
@@ -140,11 +152,10 @@ def _group(run: Run, meta: ViewMeta) -> tuple[str, str] | None:
     options = [(name, value) for name, values in meta.groups.items() for value in values]
     if not options:
         return None
-    picked = st.selectbox(
-        "Group", [None, *options], key=f"group_{run.id}", width=170,
+    return st.selectbox(
+        "Group", [None, *options], key=f"group_{run.id}", width=140,
         format_func=lambda g: ANY if g is None else f"{one_line(g[0], 24)}: {one_line(g[1], 30)}",
     )  # fmt: skip
-    return picked
 
 
 def _row(spec: RunSpec, meta: ViewMeta, row: ExampleRow, arm: str) -> None:
@@ -161,11 +172,11 @@ def _row(spec: RunSpec, meta: ViewMeta, row: ExampleRow, arm: str) -> None:
                 state.choose_item(row.row_id)
                 st.rerun()
         shown: list[ArmView] = [each for each in (teacher, student) if each is not None]
-        bars.draw(shown, meta.labels, spec)
+        bars.draw(shown, meta.labels, spec, key=row.row_id)
         others = [each for each in row.arms if each.arm not in (TEACHER, arm)]
         if others:
             with st.expander(f"{len(others)} other arms", type="compact"):
-                bars.draw(others, meta.labels, spec)
+                bars.draw(others, meta.labels, spec, key=f"others_{row.row_id}")
 
 
 def _facts(row: ExampleRow) -> None:

@@ -73,7 +73,11 @@ def _do(line: RunLine, action: str) -> None:
     except HeirloomError as error:
         page.show_error(error)
         return
-    said = {"Cancel": "Asked to stop. What is done is kept.", "Resume": "Queued again.", "Audit again": "The audit is queued."}
+    said = {
+        "Cancel": "Asked to stop. What is done is kept.",
+        "Resume": "Queued again.",
+        "Audit again": "The audit is queued.",
+    }
     st.toast(said.get(action, "Done."))
     st.rerun()
 
@@ -83,7 +87,9 @@ def _confirm_delete(run_id: str, name: str) -> None:
     with page.boundary():
         run = cache.store().get(run_id)
         token = state.once(f"delete_{run_id}", lambda: jobs.delete_token(run))
-        st.markdown(f"**{escaped(name)}** and everything in its folder will be gone: models, predictions, audit. Cached signals stay.")
+        st.markdown(
+            f"**{escaped(name)}** and everything in its folder will be gone: models, predictions, audit. Cached signals stay."
+        )
         with st.container(horizontal=True):
             sure = st.button("Delete for good", type="primary", key="delete_yes", icon=":material/delete:")
             keep = st.button("Keep it", key="delete_no")

@@ -23,7 +23,7 @@ OUTCOMES = {
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
-def draw(views: Sequence[ArmView], labels: Sequence[str], spec: RunSpec, cells: int = 10) -> None:
+def draw(views: Sequence[ArmView], labels: Sequence[str], spec: RunSpec, key: str, cells: int = 9) -> None:
     """One row an arm: its answer, how that compares with the teacher, and its probability of each label as a bar.
 
     With more than MOST_LABELS labels only those are shown that some arm holds most probable.
@@ -32,6 +32,7 @@ def draw(views: Sequence[ArmView], labels: Sequence[str], spec: RunSpec, cells: 
         views: the arms' answers to one item.
         labels: label names in the order of the probabilities.
         spec: for the arms' names and colours.
+        key: unique on the page.
         cells: length of a bar for 100 %.
     """
     shown = _shown(views, labels)
@@ -39,9 +40,10 @@ def draw(views: Sequence[ArmView], labels: Sequence[str], spec: RunSpec, cells: 
     lines = [head, [":--"] * len(head)]
     for view in views:
         colour = palette.markdown_colour(kind_of(spec, view.arm))
-        probs = [f":{colour}[{bar(view.probs[k], cells)}] {_share(view, k, labels)}" for k in shown]
+        probs = [f"{_share(view, k, labels)} :{colour}[{bar(view.probs[k], cells)}]" for k in shown]
         lines.append([escaped(arm_label(spec, view.arm), 40), *probs, _against(view)])
-    st.markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    with st.container(key=f"bars_{key}"):
+        st.markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 def bar(share: float, cells: int) -> str:
@@ -53,7 +55,7 @@ def bar(share: float, cells: int) -> str:
 
 
 def _share(view: ArmView, k: int, labels: Sequence[str]) -> str:
-    text = f"{100 * view.probs[k]:.0f} %"
+    text = f"{100 * view.probs[k]:.0f} %".rjust(5, "\u2007")
     return f"**{text}**" if labels[k] == view.answer else text
 
 

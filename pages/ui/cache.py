@@ -111,7 +111,9 @@ def _audited(path: str, stamp_: tuple[int, int]) -> Audited:
     try:
         return Audited(AuditReport.model_validate_json(Path(path).read_text(encoding="utf-8")))
     except (ValidationError, ValueError, OSError) as error:
-        raise StoreError(f"{path} is not a readable audit.", hint="Audit the run again: `heirloom audit RUN`.") from error
+        raise StoreError(
+            f"{path} is not a readable audit.", hint="Audit the run again: `heirloom audit RUN`."
+        ) from error
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -25,7 +25,14 @@ def figure(height: int = 340, **layout: Any) -> go.Figure:
         "hoverlabel": {"namelength": -1},
         "bargap": 0.3,
         "showlegend": False,
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left", "title": {"text": ""}},
+        "legend": {
+            "orientation": "h",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "x": 0,
+            "xanchor": "left",
+            "title": {"text": ""},
+        },
         "xaxis": axis(),
         "yaxis": axis(),
     }
@@ -77,6 +84,28 @@ def frame(table: pd.DataFrame, *, key: str, columns: dict[str, Any] | None = Non
         column_config=columns,
         height=height if height is not None else "auto" if len(shown) > 12 else "content",
     )
+
+
+def end_labels(figure_: go.Figure, ends: list[tuple[str, float, str]]) -> None:
+    """Name lines at their right end, moved apart where they would cover one another.
+
+    Args:
+        figure_: with all lines already in it and room in the right margin.
+        ends: label, y of the line's end, colour of its dot.
+    """
+    values = [float(y) for trace in figure_.data for y in trace.y]
+    span = (max(values) - min(values)) or 1.0
+    gap = 0.085 * span
+    placed: list[float] = []
+    for label_, y, colour in sorted(ends, key=lambda end: end[1]):
+        at = y if not placed else max(y, placed[-1] + gap)
+        placed.append(at)
+        figure_.add_annotation(
+            xref="paper", x=1.01, y=at, text=f"<span style='color:{colour}'>●</span> {label_}", showarrow=False, xanchor="left",
+            font={"size": 12},
+        )  # fmt: skip
+    top = max([max(values), *placed])
+    figure_.update_yaxes(range=[min(values) - 0.06 * span, top + 0.06 * span])
 
 
 def as_percent(measure: Measure) -> tuple[float | None, float | None, float | None]:

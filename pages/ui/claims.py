@@ -1,24 +1,23 @@
-"""Published expectations beside measured figures. Claims of others, with their source; never a result of a run."""
+"""Published expectations beside measured figures: one line and its source. Claims of others, never a result of a run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import streamlit as st
+
+from auditor.expectations import LABEL, Expectation, expected
+from pages.ui.text import escaped
 
 
-@dataclass(frozen=True)
-class Expectation:
-    """What somebody published for a kind of arm.
-
-    Attributes:
-        words: the claim's figure as people read it.
-        source: where it was published.
-    """
-
-    words: str
-    source: str
+def line(measure: str, kind: str) -> None:
+    """What was published for this measure of this kind of arm: the range over many systems, the single figures in the help."""
+    claims = [claim for claim in expected(measure, kind) if claim.span != "open"]
+    if not claims:
+        st.caption("no published figure")
+        return
+    first = claims[0]
+    st.caption(f"{LABEL}: {escaped(first.span)}", help="  \n".join(_told(claim) for claim in claims))
 
 
-def expected(what: Literal["quality", "speed", "cost", "size"], kind: str) -> Expectation | None:
-    """The published expectation of one figure for a kind of arm, or None where there is none."""
-    return None
+def _told(claim: Expectation) -> str:
+    contested = " Contested." if claim.contested else ""
+    return f"{escaped(claim.claim, 300)}{contested} {escaped(f'({claim.source})', 300)}"

@@ -29,14 +29,15 @@ def arm_label(spec: RunSpec, arm: str) -> str:
     return words.arm_name(arm) if arm == kind else arm
 
 
-def arms_of(audit: Audited) -> list[str]:
-    """Arms that have measures, the teacher first, then as the audit lists them."""
-    return [TEACHER, *(arm for arm in audit.arms() if arm != TEACHER)]
+def arms_of(audit: Audited, spec: RunSpec) -> list[str]:
+    """Arms of the run that have measures, the teacher first."""
+    measured = set(audit.arms())
+    return [TEACHER, *(arm.name for arm in spec.arms if arm.name in measured)]
 
 
 def arms_chart(audit: Audited, spec: RunSpec) -> Drawn | None:
     """Quality kept against latency, one mark an arm, area = cost; the teacher is the line at 100 %."""
-    rows = [row for arm in arms_of(audit) if (row := _arm_row(audit, arm)) is not None]
+    rows = [row for arm in arms_of(audit, spec) if (row := _arm_row(audit, arm)) is not None]
     if len(rows) < 2:
         return None
     made = charts.figure(
@@ -92,7 +93,7 @@ def arms_table(audit: Audited, spec: RunSpec) -> pd.DataFrame:
         "throughput_per_s", "cost_per_1k", "size_bytes",
     )  # fmt: skip
     rows = []
-    for arm in arms_of(audit):
+    for arm in arms_of(audit, spec):
         found = {name: audit.measure(name, arm) for name in names}
         rows.append(
             {"arm": arm_label(spec, arm), **{words.word_of(n).name: words.with_interval(m) for n, m in found.items()}}
@@ -147,7 +148,9 @@ def classes_chart(audit: Audited, spec: RunSpec, arm: str, measure: str, limit: 
 
 def _class_rows(audit: Audited, arm: str, measure: str) -> list[tuple[str, Measure | None, Measure | None]]:
     groups = audit.groups(measure, "class=")
-    rows = [(g.removeprefix("class="), audit.measure(measure, TEACHER, g), audit.measure(measure, arm, g)) for g in groups]
+    rows = [
+        (g.removeprefix("class="), audit.measure(measure, TEACHER, g), audit.measure(measure, arm, g)) for g in groups
+    ]
 
     def lost(row: tuple[str, Measure | None, Measure | None]) -> float:
         before, after = (m.value if m is not None and m.value is not None else 0.0 for m in row[1:])
@@ -185,6 +188,7 @@ def confusion_chart(rows: Sequence[dict[str, Any]], spec: RunSpec, arm: str, lim
             row=1,
             col=column,
         )
+    made.update_annotations(font_size=13)
     made.update_layout(
         height=110 + 46 * min(max(len(order), 3), 10),
         margin={"l": 8, "r": 8, "t": 34, "b": 8},
@@ -213,7 +217,7 @@ def reliability_chart(rows: Sequence[dict[str, Any]], spec: RunSpec, arms: Seque
         part = frame[frame["arm"] == name].sort_values("confidence")
         colour = palette.colour_of(kind_of(spec, name))
         made.add_scatter(
-            x=[0, 100], y=[0, 100], mode="lines", line={"color": palette.FAINT, "dash": "dot", "width": 1.5},
+            x=[0, 100], y=[0, 100], mode="lines", line={"color": palette.FAINT_STRONG, "dash": "dot", "width": 1.2},
             hoverinfo="skip", row=1, col=column,
         )  # fmt: skip
         made.add_scatter(
@@ -229,14 +233,21 @@ def reliability_chart(rows: Sequence[dict[str, Any]], spec: RunSpec, arms: Seque
             col=column,
         )
     lowest = 100 * float(frame["confidence"].min())
+    made.update_annotations(font_size=13)
     made.update_layout(height=330, showlegend=False, margin={"l": 8, "r": 8, "t": 34, "b": 8})
     made.update_xaxes(
-        title="confidence, %", range=[max(0.0, lowest - 5), 101], gridcolor=palette.GRID, zeroline=False, automargin=True
+        title="confidence, %",
+        range=[max(0.0, lowest - 5), 101],
+        gridcolor=palette.GRID,
+        zeroline=False,
+        automargin=True,
     )
     made.update_yaxes(range=[0, 101], gridcolor=palette.GRID, zeroline=False, automargin=True)
     made.update_yaxes(title="right, %", row=1, col=1)
     columns = ["confidence", "accuracy", "accuracy_low", "accuracy_high"]
-    table = frame.assign(arm=[arm_label(spec, name) for name in frame["arm"]], **{c: (100 * frame[c]).round(1) for c in columns})
+    table = frame.assign(
+        arm=[arm_label(spec, name) for name in frame["arm"]], **{c: (100 * frame[c]).round(1) for c in columns}
+    )
     return made, table[["arm", *columns, "n"]].rename(columns={c: f"{c.replace('_', ' ')}, %" for c in columns})
 
 

@@ -31,7 +31,9 @@ def interval(low: float | None, high: float | None, *, places: int | None = None
     if low is None or high is None:
         return ""
     if places is None:
-        places = max(decimals(low), decimals(high)) if max(abs(low), abs(high)) < 1 else decimals(max(abs(low), abs(high)))
+        places = (
+            max(decimals(low), decimals(high)) if max(abs(low), abs(high)) < 1 else decimals(max(abs(low), abs(high)))
+        )
     return f"[{figure(low, places=places, sign=sign)}, {figure(high, places=places, sign=sign)}]"
 
 

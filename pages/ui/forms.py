@@ -58,7 +58,9 @@ def draw(
         leave_out: draw all but these.
         columns: how many widgets stand side by side.
     """
-    result = {name: _plain(values[name] if name in values else _default(field)) for name, field in model.model_fields.items()}
+    result = {
+        name: _plain(values[name] if name in values else _default(field)) for name, field in model.model_fields.items()
+    }
     names = [name for name in (only or model.model_fields) if name not in set(leave_out)]
     flat = [name for name in names if _nested(model.model_fields[name].annotation) is None]
     for start in range(0, len(flat), columns):
@@ -98,11 +100,18 @@ def field_widget(field: FieldInfo, name: str, value: Any, key: str) -> Any:
     if kind is float:
         return _number(label, explain, value, _bounds(field), optional, key)
     if kind is str:
-        typed = st.text_input(label, value=value or "", key=key, help=explain, placeholder="not set" if optional else None)
+        typed = st.text_input(
+            label, value=value or "", key=key, help=explain, placeholder="not set" if optional else None
+        )
         return (typed or None) if optional else (typed or "")
     if origin is tuple and get_args(kind) == (str, ...):
         return st.multiselect(
-            label, list(value or ()), default=list(value or ()), accept_new_options=True, key=key, help=explain,
+            label,
+            list(value or ()),
+            default=list(value or ()),
+            accept_new_options=True,
+            key=key,
+            help=explain,
             placeholder="Type and press Enter",
         )
     if origin is tuple and get_args(kind) == (int, ...):
@@ -118,7 +127,9 @@ def _choice(label: str, explain: str | None, options: list[Any], value: Any, opt
         return st.segmented_control(
             label, options, default=value, required=True, format_func=shown.__getitem__, key=key, help=explain
         )
-    return st.selectbox(label, options, index=options.index(value), format_func=shown.__getitem__, key=key, help=explain)
+    return st.selectbox(
+        label, options, index=options.index(value), format_func=shown.__getitem__, key=key, help=explain
+    )
 
 
 def _whole(label: str, explain: str | None, value: Any, bounds: Bounds, optional: bool, key: str) -> int | None:
@@ -162,7 +173,11 @@ def _step(value: float | None, bounds: Bounds) -> float:
 
 def _whole_numbers(label: str, explain: str | None, value: Any, key: str) -> Any:
     typed = st.text_input(
-        label, value=", ".join(str(v) for v in value or ()), key=key, help=explain, placeholder="Whole numbers, with commas"
+        label,
+        value=", ".join(str(v) for v in value or ()),
+        key=key,
+        help=explain,
+        placeholder="Whole numbers, with commas",
     )
     pieces = [piece.strip() for piece in (typed or "").replace(";", ",").split(",") if piece.strip()]
     return [int(piece) if piece.lstrip("-").isdigit() else piece for piece in pieces]
@@ -170,7 +185,11 @@ def _whole_numbers(label: str, explain: str | None, value: Any, key: str) -> Any
 
 def _yaml_line(label: str, explain: str | None, value: Any, key: str) -> Any:
     """Anything else as YAML in flow style: ``2``, ``[0, 5]``, ``{neg: negative}``."""
-    shown = "" if value in (None, {}, [], ()) else yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
+    shown = (
+        ""
+        if value in (None, {}, [], ())
+        else yaml.safe_dump(value, default_flow_style=True, width=10_000, allow_unicode=True)
+    )
     shown = shown.removesuffix("\n...\n").strip()
     typed = st.text_input(label, value=shown, key=key, help=explain, placeholder="YAML, such as 2, [0, 5] or {a: b}")
     if not (typed or "").strip():

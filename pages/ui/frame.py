@@ -29,9 +29,10 @@ def draw(found: FoundPage) -> None:
 
 def heading(info: PageInfo) -> None:
     """The page's name and its question."""
-    st.title(info.title, anchor=False)
-    if info.question:
-        st.caption(info.question)
+    with st.container(width="content", gap=None):
+        st.title(info.title, anchor=False)
+        if info.question:
+            st.caption(info.question)
 
 
 def run() -> Run:
@@ -51,7 +52,12 @@ def _choose_run(info: PageInfo) -> bool:
     if wanted and wanted not in known:
         state.forget_run()
         heading(info)
-        parts.empty(f"There is no run called '{escaped(wanted)}' here.", "It may have been deleted.", to="runs", label="See all runs")
+        parts.empty(
+            f"There is no run called '{escaped(wanted)}' here.",
+            "It may have been deleted.",
+            to="runs",
+            label="See all runs",
+        )
         return False
     if not wanted and offered:
         wanted = offered[0].id
@@ -72,8 +78,7 @@ def _choose_run(info: PageInfo) -> bool:
 def _bar(info: PageInfo, line: overview.RunLine, offered: list[overview.RunLine]) -> None:
     names = {each.id: f"{STATUS_MARKS[each.status][0]} {one_line(each.name, 60)} · {each.id[:15]}" for each in offered}
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute", key="run_bar"):
-        with st.container(width="content", gap=None):
-            heading(info)
+        heading(info)
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             parts.status_badge(line.status)
             if line.answer:

@@ -31,9 +31,7 @@ def status_badge(status: Status) -> None:
 
 def answer_badge(answer: str) -> None:
     """A verdict in two words with its shape."""
-    st.badge(
-        words.VERDICT_WORDS[answer], icon=palette.STATE_ICONS[answer], color=palette.STATE_COLOURS[answer]
-    )
+    st.badge(words.VERDICT_WORDS[answer], icon=palette.STATE_ICONS[answer], color=palette.STATE_COLOURS[answer])
 
 
 def empty(what: str, todo: str, *, to: str | None = None, label: str = "") -> None:
@@ -47,21 +45,23 @@ def empty(what: str, todo: str, *, to: str | None = None, label: str = "") -> No
 
 def verdict(found: Verdict, limits: Iterable[GateResult]) -> None:
     """The verdict as the page's first sentence, with what it rests on and the gates."""
-    head = {
-        "yes": "Yes, within the limits you set.",
-        "no": "No, not within the limits you set.",
-        "cannot tell": "It cannot be told yet.",
-    }[found.answer]
+    head, _, rest = words.in_words(found.sentence).partition(". ")
     with st.container(border=True, key="verdict", gap="small"):
         st.subheader(
-            f"{palette.STATE_ICONS[found.answer]} :{palette.STATE_COLOURS[found.answer]}[{head}]", anchor=False
+            f"{palette.STATE_ICONS[found.answer]} :{palette.STATE_COLOURS[found.answer]}[{escaped(head.rstrip('.'), 400)}.]",
+            anchor=False,
         )
-        st.markdown(escaped(found.sentence, 1_500))
-        for reason in found.reasons:
-            st.markdown(f"- {escaped(reason, 600)}")
+        if rest:
+            st.markdown(escaped(rest, 1_500))
         gates(limits)
+        if found.reasons:
+            with st.expander("What each gate rests on", type="compact"):
+                for reason in found.reasons:
+                    st.markdown(f"- {escaped(words.in_words(reason), 600)}")
         if found.scope == "fidelity":
-            st.caption("No human label stands behind this: it speaks of fidelity to the teacher only, until a review supplies labels.")
+            st.caption(
+                "No human label stands behind this: it speaks of fidelity to the teacher only, until a review supplies labels."
+            )
 
 
 def gates(found: Iterable[GateResult]) -> None:

@@ -71,7 +71,9 @@ def draw_badge() -> None:
         return
     label = f"{escaped(person.name, 24)} · self-declared" if person.name else "Who are you?"
     with st.popover(label, icon=":material/person:", width="stretch"):
-        st.caption("Your name stands beside runs you start and labels you decide. Nobody checks it, so it reads 'self-declared'.")
+        st.caption(
+            "Your name stands beside runs you start and labels you decide. Nobody checks it, so it reads 'self-declared'."
+        )
         typed = st.text_input("Your name", value=person.name, max_chars=80, key="person_name")
         if typed is not None and one_line(typed.strip(), 80) != person.name:
             state.put(_NAME, one_line(typed.strip(), 80))

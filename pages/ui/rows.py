@@ -53,7 +53,9 @@ def profile(source: dict[str, Any], columns: Columns | None) -> dict[str, Any]:
     path = source.get("path")
     mapping = None if columns is None else columns.model_dump_json()
     with st.spinner("Reading the rows …"):
-        return _profile(json.dumps(source, sort_keys=True), mapping, cache.stamp(Path(path).expanduser()) if path else (0, 0))
+        return _profile(
+            json.dumps(source, sort_keys=True), mapping, cache.stamp(Path(path).expanduser()) if path else (0, 0)
+        )
 
 
 def own_columns(source: dict[str, Any]) -> Columns | None:

@@ -14,8 +14,8 @@ def draw() -> None:
     """Check the draft, say what will happen and what it will cost, and start it."""
     spec = _checked()
     if spec is not None:
-        preflight_view.draw(spec)
-        _start(spec)
+        found = preflight_view.draw(spec)
+        _start(spec, found.ok)
     _yaml(spec)
 
 
@@ -27,11 +27,16 @@ def _checked() -> RunSpec | None:
         return None
 
 
-def _start(spec: RunSpec) -> None:
+def _start(spec: RunSpec, ok: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         who = people.name_or_ask("Your name stands in the run's log as the one who started it.", key="start_name")
         pressed = st.button(
-            "Start", type="primary", icon=":material/play_arrow:", key="start", disabled=not preflight_view.may_start(spec)
+            "Start",
+            type="primary",
+            icon=":material/play_arrow:",
+            key="start",
+            disabled=not ok,
+            help=None if ok else "Something stands in the way; see above.",
         )
     if pressed:
         run = jobs.submit(cache.workspace(), spec, who)

@@ -38,6 +38,10 @@ def _visible_character(character: str) -> str:
         return chr(0x2400 + code)
     if code == 0x7F:
         return "␡"
-    if code in _BIDI or 0xD800 <= code <= 0xDFFF or unicodedata.category(character) == "Cc" and character not in "\n\t":
+    if (
+        code in _BIDI
+        or 0xD800 <= code <= 0xDFFF
+        or (unicodedata.category(character) == "Cc" and character not in "\n\t")
+    ):
         return f"⟨U+{code:04X}⟩"
     return character

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,15 @@ STATUS_MARKS: dict[Status, tuple[str, str]] = {
     "failed": ("✖", "failed"),
     "cancelled": ("⊘", "cancelled"),
     "interrupted": ("◌", "interrupted, resumable"),
+}
+STATUS_ICONS: dict[Status, str] = {
+    "queued": ":material/schedule:",
+    "running": ":material/progress_activity:",
+    "awaiting_review": ":material/rate_review:",
+    "complete": ":material/check_circle:",
+    "failed": ":material/cancel:",
+    "cancelled": ":material/block:",
+    "interrupted": ":material/pause_circle:",
 }
 STAGE_NAMES: dict[str, str] = {
     "preflight": "preflight",
@@ -86,7 +96,9 @@ MEASURES: dict[str, Word] = {
     "regressions": Word("regressions", "count", "Test texts that the teacher has right and the student wrong."),
     "gains": Word("gains", "count", "Test texts that the student has right and the teacher wrong."),
     "ece": Word("calibration error", "share", "Mean gap between confidence and accuracy (ECE)."),
-    "brier": Word("Brier score", "plain", "Mean squared distance of the probabilities from the truth; lower is better."),
+    "brier": Word(
+        "Brier score", "plain", "Mean squared distance of the probabilities from the truth; lower is better."
+    ),
     "latency_p50_ms": Word("latency p50", "ms", "Half of the single answers come within this time."),
     "latency_p95_ms": Word("latency p95", "ms", "95 % of the single answers come within this time."),
     "latency_p99_ms": Word("latency p99", "ms", "99 % of the single answers come within this time."),
@@ -129,7 +141,8 @@ def word_of(name: str, unit: str = "1") -> Word:
 
 def meaning_of(name: str) -> str:
     """What a measure means: from the catalogue that the checks fill, else from here."""
-    from auditor.check import CHECKS, MEASURES as CATALOGUE
+    from auditor.check import CHECKS
+    from auditor.check import MEASURES as CATALOGUE
 
     CHECKS.names()  # fills the catalogue
     return CATALOGUE[name][1] if name in CATALOGUE else word_of(name).meaning
@@ -182,6 +195,14 @@ def _write(value: float | None, style: Style) -> str:
         "percent": lambda v: f"{figures.figure(v, places=1)} %",
     }
     return writers[style](value) if style in writers else figures.figure(value)
+
+
+def in_words(sentence: str) -> str:
+    """A sentence of the audit with the plain names of measures in place of their words in specs."""
+    return _SNAKE.sub(lambda found: MEASURES[found[1]].name if found[1] in MEASURES else found[0], sentence)
+
+
+_SNAKE = re.compile(r"'?\b([a-z0-9]+(?:_[a-z0-9]+)+)\b'?")
 
 
 def arm_name(name: str) -> str:
