@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from distill.errors import StoreError
 from distill.events import Cancelled
@@ -35,9 +36,8 @@ def escalate(folder: Path, grace: float = GRACE, last: float = LAST) -> None:
         grace: seconds before SIGTERM.
         last: seconds between SIGTERM and SIGKILL.
     """
-    try:
-        record = read_json(folder / "process.json")
-    except StoreError:
+    record = _record(folder)
+    if record is None:
         return  # nobody works on it any more
     pid, started = int(record["pid"]), float(record["started"])
 
@@ -58,6 +58,16 @@ def escalate(folder: Path, grace: float = GRACE, last: float = LAST) -> None:
     _signal(pid, signal.SIGKILL)
     with (folder / "events.jsonl").open("a", encoding="utf-8") as log:
         log.write(Cancelled().model_dump_json() + "\n")
+
+
+def _record(folder: Path) -> dict[str, Any] | None:
+    """Who works on the run; a runner that has just claimed it needs a moment to write that down."""
+    for _ in range(20):
+        try:
+            return dict(read_json(folder / "process.json"))
+        except StoreError:
+            time.sleep(0.1)
+    return None
 
 
 def _at_work(folder: Path, pid: int, started: float) -> bool:
