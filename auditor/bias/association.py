@@ -92,7 +92,7 @@ def correlate(points: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -
             nothing, nothing, 0.0, points, "The gap is the same for every occupation, so it follows nothing."
         )
     drawn = generator(seed).integers(0, n, size=(resamples, n))
-    ranks = [pd.Series(x).rank().to_numpy() for x in (share, gap)]
+    ranks = [np.asarray(pd.Series(x).rank(), dtype=np.float64) for x in (share, gap)]
     return Association(
         pearson=_interval(share, gap, drawn),
         spearman=_interval(ranks[0], ranks[1], drawn),

@@ -188,8 +188,7 @@ def _read_all(paths: Iterable[Path | str]) -> list[_File]:
 
 def _read_yaml(path: Path) -> _File:
     try:
-        # BaseLoader keeps every scalar a string: YAML 1.1 would read the words 'on', 'off' and 'no' as booleans.
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         first = " ".join(str(error).split())
         raise DataError(f"The bias data '{path.name}' is not readable YAML: {first}.", hint="Mend the file.") from error
@@ -243,7 +242,7 @@ def _validated(path: Path, content: dict[str, Any]) -> _File:
         where = " > ".join(str(part + 1) if isinstance(part, int) else str(part) for part in first["loc"]) or "the file"
         raise DataError(
             f"The bias data '{path.name}' is wrong at {where}: {first['msg'][0].lower()}{first['msg'][1:]}.",
-            hint="See auditor/bias/data/README.md for the format.",
+            hint="See auditor/bias/data/README.md for the format; words that YAML reads as true or false (on, off, yes, no) need quotes.",
         ) from error
 
 
@@ -268,8 +267,8 @@ def _merge_swaps(lists: list[SwapList]) -> SwapList | None:
         asymmetric=asymmetric,
         **{section: tuple(w.lower() for one in lists for w in getattr(one, section)) for section in SWAP_WORDS},
     )
-    words = [word for pair in merged.pairs for word in pair]
-    twice = next((word for word in words if words.count(word) > 1 or word in merged.contextual), None)
+    listed = [word for pair in merged.pairs for word in pair]
+    twice = next((word for word in listed if listed.count(word) > 1 or word in merged.contextual), None)
     if twice is not None:
         raise DataError(
             f"The swap list names '{twice}' twice, so swapping back would not give the first text.",

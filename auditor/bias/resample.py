@@ -3,7 +3,7 @@
 A gap is one number a pair: the score of the sentence about a woman minus the score of the same sentence about a man. Scores may be
 probabilities or log-likelihoods; nothing here depends on which.
 
-Two things differ from the textbook, and ``selftest.compare_intervals`` shows by simulation why:
+Two things differ from the textbook, and ``selftest.signed_coverage`` shows by simulation why:
 
 - In a resample, a squared gap is estimated by a U-statistic over *different* fillers. The textbook plug-in counts a filler that was drawn
   twice as two, which adds the sampling variance to every resampled square, so its distribution does not centre on the estimate.

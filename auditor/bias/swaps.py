@@ -312,7 +312,7 @@ def _why_none(reasons: Counter[str], total: int) -> str:
     return f"none of the {total - reasons[NO_WORD]:,} rows with a gendered word can be swapped; the commonest reason: {reason} ({times:,})"
 
 
-def _frame(rows: list[tuple[int, str, str, str, str, str]]) -> pd.DataFrame:
+def _frame(rows: Sequence[tuple[int, str, str, str, str, str]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["row", "text", "swapped", "gender", "female", "male"])
 
 
