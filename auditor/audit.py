@@ -23,6 +23,7 @@ from distill.events import now
 from distill.files import write_json
 from distill.registry import Entry
 from distill.store import Run
+from distill.types import read_frame, write_frame
 from distill.workspace import Workspace
 
 __all__ = ["audit_run", "collect_items", "load_report", "run_check"]
@@ -41,8 +42,8 @@ def audit_run(
 
     Args:
         run: a run with examples and predictions; models are not needed.
-        decisions: review decisions, one row each.
-        prices: the price book as plain data; the workspace's own when None.
+        decisions: review decisions, one row each; those of the last audit when None.
+        prices: the price book as plain data; that of the last audit when None, or else the workspace's own.
         progress: called with (done, total, name of the check) before each check.
 
     Raises:
@@ -52,9 +53,8 @@ def audit_run(
     if not (run.folder / "examples.parquet").exists() or not any((run.folder / "predictions").glob("*/*.test.parquet")):
         raise StoreError(f"Run {run.id} has no predictions yet.", hint="Resume the run; the audit comes at its end.")
     validate_checks(run.spec)
-    if prices is None:
-        prices = load_book(workspace_of(run)).as_prices()
-    audit = AuditInput(run, pd.DataFrame() if decisions is None else decisions, prices)
+    used = _keep_inputs(run, decisions, prices)
+    audit = AuditInput(run, *used)
     results: list[CheckResult] = []
     entries = list(CHECKS)
     for done, entry in enumerate(entries):
@@ -67,6 +67,21 @@ def audit_run(
     if (run.folder / "manifest.json").exists():
         run.write_manifest()
     return report
+
+
+def _keep_inputs(
+    run: Run, decisions: pd.DataFrame | None, prices: dict[str, Any] | None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Decisions and prices that the audit goes by, kept beside the run: whoever verifies it later has no database and no price book."""
+    path = run.folder / "decisions.parquet"
+    if decisions is None:
+        decisions = read_frame(path) if path.exists() else pd.DataFrame()
+    elif not decisions.empty:
+        write_frame(path, decisions)
+    if prices is None:
+        prices = run.json("prices") or load_book(workspace_of(run)).as_prices()
+    write_json(run.folder / "prices.json", prices)
+    return decisions, prices
 
 
 def run_check(audit: AuditInput, entry: Entry[CheckFunction]) -> CheckResult:

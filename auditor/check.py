@@ -35,6 +35,7 @@ NEEDS = {
     "items": "no model could be asked for the check's own sentences",
     "decisions": "nobody has reviewed labels of this run",
     "synthetic_labels": "the run has no synthetic labels",
+    "texts": "the texts are not here",
 }
 
 
@@ -156,6 +157,7 @@ class AuditInput:
             "items": len(self.items) > 0 and self.run.prediction_path(TEACHER, 0, "items").exists(),
             "decisions": not self.decisions.empty,
             "synthetic_labels": not self.synthetic.empty,
+            "texts": any(self.test.texts),
         }
         return next((NEEDS[need] for need in sorted(needs) if not have[need]), None)
 

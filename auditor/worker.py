@@ -68,7 +68,9 @@ def run_job(workspace: Workspace, job: Job) -> Outcome:
 def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome:
     """Stages, audit, manifest; raises what goes wrong."""
     from auditor.audit import audit_run, collect_items
+    from auditor.evidence.seal import seal
     from auditor.items import validate_checks
+    from auditor.prices import load_book
     from distill.stages import run_stages
 
     spec = run.spec
@@ -79,8 +81,13 @@ def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome
             return Outcome("done", "Waits for the review.")
     monitor.check()
     with monitor.stage("audit"):
-        audit_run(run, progress=lambda done, total, check: monitor.progress(done, total, "checks", check))
+        audit_run(
+            run,
+            prices=load_book(workspace).as_prices(),
+            progress=lambda done, total, check: monitor.progress(done, total, "checks", check),
+        )
         run.write_manifest()
+        seal(workspace, run, action="complete" if job.action == "run" else "audit")
     return Outcome("done")
 
 

@@ -181,7 +181,7 @@ class Run:
 
     def write_manifest(self) -> None:
         """Write the digests of every artefact, last of all: from now on the run is complete."""
-        left_out = {"manifest.json", "process.json", "cancel", "events.jsonl", "worker.log"}
+        left_out = {"manifest.json", "process.json", "cancel", "events.jsonl", "worker.log", "seal.json"}
         files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.name not in left_out)
         kept = [p for p in files if not p.name.startswith(".") and "checkpoint" not in p.parts]
         digests = {str(p.relative_to(self.folder)): file_digest(p) for p in kept}

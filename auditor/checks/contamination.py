@@ -35,6 +35,7 @@ class ContaminationOptions(Part):
 @check(
     "contamination",
     "Had teacher or student seen the test before?",
+    needs={"texts"},
     options=ContaminationOptions,
     measures={
         "shared_ngrams": "Share of texts with a run of 13 words that also stands in the training texts.",

@@ -24,7 +24,7 @@ class DriftOptions(Part):
 @check(
     "drift",
     "Is the pool like the test, in labels and in length?",
-    needs={"probabilities", "synthetic_labels"},
+    needs={"probabilities", "synthetic_labels", "texts"},
     options=DriftOptions,
     measures={
         "label_drift": "Total variation distance between the teacher's labels on pool and test (0 = same mix).",

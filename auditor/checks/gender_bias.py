@@ -34,7 +34,10 @@ def items(spec: RunSpec, examples: Examples, options: GenderBiasOptions) -> pd.D
         return nothing()
     try:
         lexicon = lexicon_of(spec, options)
-        return build_items(lexicon, options.pairs_per_cell).frame if lexicon.templates else nothing()
+        if not lexicon.templates:
+            return nothing()
+        # the number of the pair keeps two alike sentences apart; 'pair' itself means a second text to whoever predicts
+        return build_items(lexicon, options.pairs_per_cell).frame.rename(columns={"pair": "pair_number"})
     except DataError:
         return nothing()  # the check gives the reason: an audit goes on without one of its checks
 

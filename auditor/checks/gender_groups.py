@@ -44,7 +44,7 @@ class GroupsOptions(LexiconOptions):
 @check(
     NAME,
     "Are groups of people served alike?",
-    needs={"human_labels", "probabilities"},
+    needs={"human_labels", "probabilities", "texts"},
     options=GroupsOptions,
     measures={
         "demographic_parity_difference": "Largest difference between groups in the share that gets the positive label.",

@@ -31,7 +31,7 @@ class LedgerOptions(LexiconOptions):
 @check(
     NAME,
     "How do labels go with gender, from people to teacher to student?",
-    needs={"probabilities"},
+    needs={"probabilities", "texts"},
     options=LedgerOptions,
     measures={
         "label_gender_association": "Strength of the association of label and gender (bias-corrected Cramér's V).",

@@ -53,7 +53,7 @@ def items(spec: RunSpec, examples: Examples, options: GenderSwapsOptions) -> pd.
 @check(
     NAME,
     "Do the models answer differently when he becomes she in the test rows?",
-    needs={"probabilities"},
+    needs={"probabilities", "texts"},
     options=GenderSwapsOptions,
     items=items,
     measures={

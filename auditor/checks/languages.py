@@ -34,7 +34,7 @@ class LanguagesOptions(Part):
 @check(
     "languages",
     "Which languages are in the data, and how do the models fare in each?",
-    needs={"probabilities", "student"},
+    needs={"probabilities", "student", "texts"},
     options=LanguagesOptions,
     measures={
         "language_share": "Share of the texts in a language (lingua's guess).",

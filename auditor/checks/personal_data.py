@@ -30,6 +30,7 @@ class PersonalDataOptions(Part):
 @check(
     "personal_data",
     "Which personal data did the teacher see?",
+    needs={"texts"},
     options=PersonalDataOptions,
     measures={"personal_data": "Share of the texts given to the teacher in which personal data of a kind stand."},
 )

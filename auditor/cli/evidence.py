@@ -1,0 +1,81 @@
+"""Commands about evidence: verify, sign off, erase a row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auditor.cli.support import JsonOption, RunArgument, who, workspace
+
+MARKS = {"ok": "✔", "failed": "✖", "attested": "~", "not checked": "-"}
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why.")]
+ByOption = Annotated[str, typer.Option("--by", help="Who; your user name when empty (self-declared).")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(verify)
+    app.command(name="sign-off")(sign_off)
+    app.command()(erase)
+
+
+def verify(
+    target: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run id, or a bundle (REPORT.zip).")],
+    key: Annotated[str, typer.Option("--key", help="Fingerprint of the signing key, known from elsewhere.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Verify digests, chain, signature and every figure; works on a bundle without any workspace. Exit 1 where something differs."""
+    from auditor.cli.support import print_json
+    from auditor.evidence.verify import verify_bundle, verify_run
+    from distill.store import RunStore
+
+    path = Path(target)
+    if path.is_file():
+        found = verify_bundle(path.read_bytes(), key or None, path.name)
+    else:
+        home = workspace()
+        found = verify_run(home, RunStore(home).get(target), key or None)
+    if as_json:
+        lines = [{"what": line.what, "state": line.state, "sentence": line.sentence} for line in found.lines]
+        print_json({"ok": found.ok, "key": found.fingerprint, "lines": lines})
+    else:
+        for line in found.lines:
+            typer.echo(f"{MARKS[line.state]} {line.what}: {line.sentence}")
+        typer.echo("Verified." if found.ok else "NOT verified: see the lines marked ✖.")
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+def sign_off(
+    run_id: RunArgument,
+    state: Annotated[str, typer.Argument(help="reviewed, approved or refused.")],
+    reason: ReasonOption,
+    by: ByOption = "",
+) -> None:
+    """Sign a run's report: draft → reviewed → approved or refused. The approver is not a reviewer of the run."""
+    from auditor.evidence.signoff import STEPS, sign_off
+    from distill.errors import ReportError, nearest
+    from distill.store import RunStore
+
+    step = next((known for known in STEPS if known == state and known != "draft"), None)
+    if step is None:
+        raise ReportError(
+            f"'{state}' is no step of a sign-off.", hint=nearest(state, [s for s in STEPS if s != "draft"])
+        )
+    home = workspace()
+    done = sign_off(home, RunStore(home).get(run_id), step, by or who(), reason)
+    typer.echo(f"The report is {done.state}, by {done.by} (self-declared).")
+
+
+def erase(
+    run_id: RunArgument, row: Annotated[str, typer.Argument(help="Row id.")], reason: ReasonOption, by: ByOption = ""
+) -> None:
+    """Erase the text of one row from a run. The evidence chain still verifies; figures on texts are no longer recomputable."""
+    from auditor.evidence.erase import erase
+    from distill.store import RunStore
+
+    home = workspace()
+    erase(home, RunStore(home).get(run_id), row, by or who(), reason)
+    typer.echo(f"The text of row {row} is erased.")

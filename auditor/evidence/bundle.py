@@ -1,0 +1,208 @@
+"""One zip that an auditor can verify on her own: the report, everything its figures rest on, the chain and the signature.
+
+    manifest.json    the signed statement: run, chain head, digest of every file but itself, signature.json and texts.jsonl
+    signature.json   Ed25519 over manifest.json
+    chain.jsonl      the evidence chain
+    texts.jsonl      row id, text, second text and salt of each row; left out with ``texts=False``. Named in the chain by keyed digests
+                     only, so that a row can be erased; its lines are checked against those
+    run/…            the run's files without texts: spec, cards, labels, predictions, timings, decisions, prices, audit
+    report.…         the report in the formats that were asked for
+
+The zip is deterministic: the same content gives the same bytes, so a verifier makes it again and compares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from auditor.evidence.chain import canonical, dump_chain
+from auditor.evidence.keyed import keyed_digest
+from auditor.evidence.log import entries
+from auditor.evidence.seal import head_statement, salts_of
+from auditor.evidence.signing import load_key, sign
+from distill.db import open_database
+from distill.errors import ReportError
+from distill.files import atomic_path
+from distill.store import Run
+from distill.types import Examples, read_frame
+from distill.workspace import Workspace
+
+VERSION = 1
+MANIFEST, SIGNATURE, CHAIN, TEXTS = "manifest.json", "signature.json", "chain.jsonl", "texts.jsonl"
+OWN_PROOF = (MANIFEST, SIGNATURE, TEXTS)
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+# everything that figures rest on; models are named by their digests and stay at home
+FILES = (
+    "spec.yaml",
+    "data.json",
+    "teacher.json",
+    "provenance.json",
+    "resources.json",
+    "prices.json",
+    "erased.json",
+    "audit.json",
+    "timings.parquet",
+    "decisions.parquet",
+    "stages/*.json",
+    "arms/*/*/arm.json",
+    "arms/*/skipped.json",
+    "predictions/*/*.parquet",
+)
+WITH_TEXT = ("examples.parquet", "labels.parquet", "items.parquet")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The members of a bundle by name."""
+
+    members: Mapping[str, bytes] = field(repr=False)
+
+    def to_bytes(self) -> bytes:
+        """The zip; the same members give the same bytes. Stored, not deflated: zlib's versions differ in their output."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+            for name in sorted(self.members):
+                info = zipfile.ZipInfo(name, _EPOCH)
+                info.create_system, info.external_attr = 3, 0o644 << 16
+                archive.writestr(info, self.members[name])
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str = "The file") -> Bundle:
+        """Read a zip that :meth:`to_bytes` made.
+
+        Raises:
+            ReportError: not a zip, an unsafe or doubled name, or bytes that :meth:`to_bytes` would not write.
+        """
+        damaged = ReportError(f"{where} is not an intact Heirloom bundle.", hint="Ask for the file again.")
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                names = archive.namelist()
+                if len(set(names)) != len(names) or any(unsafe(name) for name in names):
+                    raise damaged
+                bundle = cls({name: archive.read(name) for name in names})
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, RuntimeError, OSError) as error:
+            raise damaged from error
+        if bundle.to_bytes() != data:
+            raise damaged
+        return bundle
+
+
+def unsafe(name: str) -> bool:
+    """True for a member's name that could leave the folder it is unpacked into."""
+    path = Path(name)
+    return path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not name.strip()
+
+
+def make_bundle(workspace: Workspace, run: Run, reports: Mapping[str, bytes], texts: bool = True) -> Bundle:
+    """Collect a finished, sealed run.
+
+    Args:
+        workspace: holds the chain, the salts and the key.
+        run: the run.
+        reports: rendered reports by name, such as ``report.html``.
+        texts: also the texts, so that figures that read them can be recomputed.
+
+    Raises:
+        ReportError: the run is not complete, or nothing was ever logged for it.
+    """
+    if run.status() != "complete":
+        raise ReportError(f"Run {run.id} is not complete.", hint="A bundle can be made when the run has ended.")
+    chain = entries(workspace, run.id)
+    if not chain:
+        raise ReportError(f"Run {run.id} was never sealed.", hint="Audit it again: `heirloom audit RUN`.")
+    with open_database(workspace).write() as session:
+        salts = salts_of(session, run)
+    members = {**reports, **_run_files(run, salts), CHAIN: dump_chain(chain).encode()}
+    statement = {
+        "bundle": VERSION,
+        **head_statement(run.id, chain),
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
+        "with_texts": texts,
+    }
+    members[MANIFEST] = canonical(statement)
+    members[SIGNATURE] = canonical(sign(statement, load_key(workspace.root / "keys")).model_dump())
+    if texts:
+        members[TEXTS] = dump_texts(run.examples, salts)
+    return Bundle(members)
+
+
+def write_bundle(bundle: Bundle, path: Path) -> None:
+    """Write the zip, whole or not at all."""
+    with atomic_path(path) as part:
+        part.write_bytes(bundle.to_bytes())
+
+
+def dump_texts(examples: Examples, salts: Mapping[str, str]) -> bytes:
+    """texts.jsonl: one canonical line a row that still has its salt."""
+    frame = examples.frame
+    lines = []
+    for row_id, text, pair in zip(frame["row_id"], frame["text"], frame["pair"], strict=True):
+        if row_id in salts:
+            second = pair if isinstance(pair, str) else None
+            lines.append(canonical({"row_id": str(row_id), "text": clean(text), "pair": second, "salt": salts[row_id]}))
+    return b"".join(line + b"\n" for line in lines)
+
+
+def clean(text: str) -> str:
+    """``text`` with lone surrogates replaced: JSON files cannot hold them."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def load_texts(data: bytes) -> pd.DataFrame:
+    """Rows of texts.jsonl; raises ReportError where a line is not canonical."""
+    lines = data.split(b"\n")
+    if lines.pop() != b"":
+        raise ReportError(f"{TEXTS} is cut off.", hint="Ask for the file again.")
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            intact = canonical(row) == line and set(row) == {"row_id", "text", "pair", "salt"}
+        except ValueError:
+            intact = False
+        if not intact:
+            raise ReportError(f"{TEXTS}: line {number} is damaged.", hint="Ask for the file again.")
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["row_id", "text", "pair", "salt"])
+
+
+def _run_files(run: Run, salts: Mapping[str, str]) -> dict[str, bytes]:
+    """The run's files by their name in the bundle; texts blanked, and named by keyed digests."""
+    found = sorted({path for pattern in FILES for path in run.folder.glob(pattern) if path.is_file()})
+    members = {f"run/{path.relative_to(run.folder).as_posix()}": path.read_bytes() for path in found}
+    for name in WITH_TEXT:
+        path = run.folder / name
+        if path.exists():
+            members[f"run/{name}"] = _without_texts(path, salts)
+    return members
+
+
+def _without_texts(path: Path, salts: Mapping[str, str]) -> bytes:
+    """A Parquet file with its users' texts blanked; our own template sentences stay, since they are nobody's data."""
+    frame = read_frame(path)
+    mine = frame["check"] != "gender_bias" if "check" in frame.columns else pd.Series(True, index=frame.index)
+    if "content_id" in frame.columns:
+        # a plain digest of a short text can be guessed, so it is replaced by a keyed one
+        frame["content_id"] = [
+            keyed_digest(content, salts[row]) if row in salts else ""
+            for row, content in zip(frame["row_id"], frame["content_id"], strict=True)
+        ]
+    for column, blank in (("text", ""), ("pair", None)):
+        if column in frame.columns:
+            frame.loc[mine, column] = blank
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    metadata = {**(table.schema.metadata or {}), **(pq.read_schema(path).metadata or {})}
+    buffer = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(metadata), buffer, compression="zstd")
+    return buffer.getvalue()

@@ -1,0 +1,122 @@
+"""Sealing a run: its files and its synthetic labels are named in the chain, and the chain's head is signed.
+
+The chain holds digests only. A text is named by a keyed digest whose salt lies in the database, so that it can be erased
+(:mod:`auditor.evidence.erase`) while the chain still verifies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import String, insert, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from auditor.evidence.chain import Entry, canonical
+from auditor.evidence.keyed import keyed_digest, new_salt
+from auditor.evidence.log import append, entries
+from auditor.evidence.merkle import merkle_root
+from auditor.evidence.signing import Signature, load_key, sign
+from distill.db import Base, open_database
+from distill.files import file_digest, write_json
+from distill.store import Run
+from distill.types import read_frame
+from distill.workspace import Workspace
+
+SEAL = "seal.json"
+LABEL_FIELDS = (
+    "row_id",
+    "teacher_label",
+    "label",
+    "corrected",
+    "confidence",
+    "entropy",
+    "teacher_id",
+    "weights_digest",
+    "tokenizer_digest",
+    "labelled_at",
+    "generation",
+)
+
+
+class SaltRow(Base):
+    """The salt of one row's text. Deleting it erases what the chain knows of the text."""
+
+    __tablename__ = "salts"
+
+    run_id: Mapped[str] = mapped_column(String(100), primary_key=True)
+    row_id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    salt: Mapped[str] = mapped_column(String(64))
+
+
+def seal(workspace: Workspace, run: Run, actor: str = "job", action: str = "complete") -> Entry:
+    """Enter a finished run's digests into its chain and sign the new head; writes seal.json beside the manifest.
+
+    Args:
+        workspace: holds the database and the key.
+        run: a run whose manifest is written.
+        actor: who finished it.
+        action: 'complete', or 'audit' when it was audited again.
+    """
+    database = open_database(workspace)
+    with database.write() as session:
+        salts = salts_of(session, run)
+        payload = {
+            "manifest": file_digest(run.folder / "manifest.json"),
+            "audit": file_digest(run.folder / "audit.json"),
+            "texts": merkle_root(text_leaves(run.examples.frame, salts)),
+            "labels": labels_root(run),
+        }
+        entry = append(session, run.id, actor, action, payload)
+    sign_head(workspace, run)
+    return entry
+
+
+def salts_of(session: Session, run: Run) -> dict[str, str]:
+    """Salt of each row; made for rows that never had one, not for rows that were erased."""
+    erased = set(run.json("erased").get("rows", []))
+    known = {s.row_id: s.salt for s in session.scalars(select(SaltRow).where(SaltRow.run_id == run.id))}
+    fresh = {str(row): new_salt() for row in run.examples.ids if row not in known and row not in erased}
+    if fresh:
+        session.execute(insert(SaltRow), [{"run_id": run.id, "row_id": r, "salt": s} for r, s in fresh.items()])
+    return {**known, **fresh}
+
+
+def text_leaves(frame: pd.DataFrame, salts: dict[str, str]) -> list[bytes]:
+    """One leaf a row with a salt, in order: its id and the keyed digest of its text (and second text)."""
+    rows = zip(frame["row_id"], frame["text"], frame["pair"], strict=True)
+    return [text_leaf(str(row), text, pair, salts[row]) for row, text, pair in rows if row in salts]
+
+
+def text_leaf(row_id: str, text: str, pair: str | None, salt: str) -> bytes:
+    """Canonical JSON of a row's id and keyed digest."""
+    joined = text if not isinstance(pair, str) else f"{text}\x1f{pair}"
+    return canonical({"row": row_id, "text": keyed_digest(joined, salt)})
+
+
+def label_leaves(frame: pd.DataFrame) -> list[bytes]:
+    """One leaf a synthetic label: what was said, how surely, by whom, when. Probabilities as text, so that every machine agrees."""
+    fields = [name for name in LABEL_FIELDS if name in frame.columns]
+    rows = frame[fields].itertuples(index=False)
+    return [canonical({"synthetic": True, **dict(zip(fields, map(str, row), strict=True))}) for row in rows]
+
+
+def labels_root(run: Run) -> str:
+    """Merkle root over the run's synthetic labels; of nothing when it has none."""
+    path = run.folder / "labels.parquet"
+    return merkle_root(label_leaves(read_frame(path)) if path.exists() else [])
+
+
+def head_statement(run_id: str, chain: Sequence[Entry]) -> dict[str, Any]:
+    """What is signed: the run, how many entries its chain has, and the last one's digest and moment."""
+    last = chain[-1]
+    return {"run": run_id, "entries": len(chain), "head": last.digest, "at": last.at}
+
+
+def sign_head(workspace: Workspace, run: Run) -> Signature:
+    """Sign the head of the run's chain and write seal.json."""
+    statement = head_statement(run.id, entries(workspace, run.id))
+    signature = sign(statement, load_key(workspace.root / "keys"))
+    write_json(run.folder / SEAL, {"statement": statement, "signature": signature.model_dump()})
+    return signature

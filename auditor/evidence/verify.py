@@ -1,0 +1,319 @@
+"""Does a bundle, or a run in its workspace, say what was signed, and do its figures follow from its files?
+
+Every check names what differs. Nothing here trusts a figure of the report: all are computed again from predictions, stored timings and
+decisions. What cannot be (energy, peak memory: attested; figures on texts that are not here or were erased) is said, by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from auditor.check import CHECKS
+from auditor.evidence.bundle import CHAIN, MANIFEST, OWN_PROOF, SIGNATURE, TEXTS, Bundle, load_texts
+from auditor.evidence.chain import Entry, canonical, load_chain, verify_chain
+from auditor.evidence.log import entries
+from auditor.evidence.merkle import merkle_root
+from auditor.evidence.seal import SEAL, head_statement, labels_root, salts_of, text_leaf, text_leaves
+from auditor.evidence.signing import Signature, fingerprint
+from auditor.evidence.signing import verify as signature_holds
+from auditor.types import AuditReport, Measure
+from distill.db import open_database
+from distill.errors import HeirloomError, ReportError
+from distill.files import file_digest, read_json
+from distill.store import Run
+from distill.types import Examples
+from distill.workspace import Workspace
+
+State = Literal["ok", "failed", "attested", "not checked"]
+TOLERANCE = 1e-6  # relative: what another processor may change in the last digits
+ATTESTED = {"peak_memory_bytes", "energy_kwh", "training_energy_kwh"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was verified, how it ended, and in a sentence what was found."""
+
+    what: str
+    state: State
+    sentence: str
+
+
+_UNTOUCHED = Line("figures", "not checked", "Figures are not computed from files that are not the signed ones.")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """All lines, and the fingerprint of the key that signed."""
+
+    lines: tuple[Line, ...]
+    fingerprint: str
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing failed."""
+        return all(line.state != "failed" for line in self.lines)
+
+
+def verify_bundle(data: bytes, key: str | None = None, where: str = "The file") -> Verification:
+    """Verify a bundle without any workspace.
+
+    Args:
+        data: the zip.
+        key: fingerprint of the signing key, known from elsewhere. A key inside a bundle proves only that it agrees with itself.
+        where: the file's name, for sentences.
+    """
+    try:
+        bundle = Bundle.from_bytes(data, where)
+        manifest = _canonical_object(bundle, MANIFEST)
+        signature = Signature.model_validate(_canonical_object(bundle, SIGNATURE))
+    except (ReportError, ValueError) as error:
+        return Verification((Line("file", "failed", str(error)),), "")
+    lines = [_files(bundle, manifest), _signed(manifest, signature, key)]
+    try:
+        chain = load_chain(bundle.members.get(CHAIN, b"").decode())
+    except (ValueError, UnicodeDecodeError) as error:
+        lines.append(Line("chain", "failed", f"The evidence chain is damaged: {error}."))
+        return Verification(tuple(lines), signature.fingerprint)
+    lines.append(_chain(chain, manifest))
+    if any(line.state == "failed" for line in lines):
+        return Verification((*lines, _UNTOUCHED), signature.fingerprint)
+    with tempfile.TemporaryDirectory(prefix="heirloom-verify-") as folder:
+        try:
+            run = _unpack(bundle, Path(folder), str(manifest.get("run", "")))
+            lines += [_texts(bundle, manifest, chain, run), _labels(chain, run), _audit_sealed(chain, run)]
+            lines += recompute(run)
+        except HeirloomError as error:
+            lines.append(Line("figures", "failed", str(error)))
+    return Verification(tuple(lines), signature.fingerprint)
+
+
+def verify_run(workspace: Workspace, run: Run, key: str | None = None) -> Verification:
+    """Verify a finished run in its workspace: files, chain, signature, labels and every figure."""
+    chain = entries(workspace, run.id)
+    if not chain or not (run.folder / SEAL).exists():
+        sentence = f"Run {run.id} was never sealed. Audit it again: `heirloom audit RUN`."
+        return Verification((Line("seal", "failed", sentence),), "")
+    seal = read_json(run.folder / SEAL)
+    signature = Signature.model_validate(seal["signature"])
+    statement = seal["statement"]
+    lines = [_run_files(run), _signed(statement, signature, key), _chain(chain, statement)]
+    if any(line.state == "failed" for line in lines):
+        return Verification((*lines, _UNTOUCHED), signature.fingerprint)
+    lines += [_labels(chain, run), _audit_sealed(chain, run)]
+    with open_database(workspace).write() as session:
+        root = merkle_root(text_leaves(run.examples.frame, salts_of(session, run)))
+    lines.append(_texts_line(root, chain, run))
+    with tempfile.TemporaryDirectory(prefix="heirloom-verify-") as folder:
+        copy = Run(Path(folder) / "runs" / run.id)
+        copy.folder.parent.mkdir(parents=True)
+        _link_tree(run.folder, copy.folder)
+        lines += recompute(copy)
+    return Verification(tuple(lines), signature.fingerprint)
+
+
+def recompute(run: Run) -> list[Line]:
+    """Audit the run again from its files and hold every figure, gate and the verdict against the stored audit."""
+    from auditor.audit import audit_run, load_report
+
+    stored = load_report(run)
+    if stored is None:
+        return [Line("figures", "failed", "There is no audit to hold the figures against.")]
+    again = audit_run(run)
+    unread = {result.name for result in again.results if result.skipped and "texts" in needs_of(result.name)}
+    unread |= {name for name in (r.name for r in again.results) if "texts" in needs_of(name)} if _erased(run) else set()
+    lines = [_compare(stored, again, unread)]
+    lines.append(_same_gates(stored, again))
+    if unread:
+        why = "rows were erased" if _erased(run) else "the texts are not in this bundle"
+        names = ", ".join(sorted(unread))
+        lines.append(Line("texts", "attested", f"No longer recomputable, because {why}: {names}."))
+    attested = sorted({m.name for m in stored.measures if m.name in ATTESTED})
+    if attested:
+        lines.append(Line("attested", "attested", f"Measured once and not recomputable: {', '.join(attested)}."))
+    return lines
+
+
+def needs_of(check: str) -> frozenset[str]:
+    """What a check needs; nothing for the gates' own table."""
+    return CHECKS.get(check).needs if check in CHECKS.names() else frozenset()
+
+
+def _erased(run: Run) -> bool:
+    return bool(run.json("erased").get("rows"))
+
+
+def _compare(stored: AuditReport, again: AuditReport, unread: set[str]) -> Line:
+    fresh = {_key(result.name, m): m for result in again.results for m in result.measures}
+    differing = []
+    count = 0
+    for result in stored.results:
+        if result.name in unread:
+            continue
+        for measure in result.measures:
+            if measure.name in ATTESTED:
+                continue
+            count += 1
+            other = fresh.get(_key(result.name, measure))
+            if other is None or not _same_figures(measure, other):
+                differing.append(f"{measure.name} of {measure.arm}" + (f" ({measure.group})" if measure.group else ""))
+    if differing:
+        shown = "; ".join(differing[:5])
+        return Line("figures", "failed", f"{len(differing)} of {count} figures do not follow from the files: {shown}.")
+    return Line("figures", "ok", f"All {count:,} figures were computed again from the files and agree.")
+
+
+def _key(check: str, measure: Measure) -> tuple[Any, ...]:
+    return check, measure.name, measure.arm, measure.group, measure.seed, measure.versus
+
+
+def _same_figures(one: Measure, two: Measure) -> bool:
+    pairs = ((one.value, two.value), (one.low, two.low), (one.high, two.high))
+    return one.n == two.n and all(_close(a, b) for a, b in pairs)
+
+
+def _close(a: float | None, b: float | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=1e-9)
+
+
+def _same_gates(stored: AuditReport, again: AuditReport) -> Line:
+    states = [[(g.measure, g.limit, g.direction, g.required, g.state) for g in r.gates] for r in (stored, again)]
+    if states[0] != states[1] or stored.verdict.answer != again.verdict.answer:
+        return Line(
+            "verdict", "failed", f"The verdict reads '{stored.verdict.answer}'; the files say '{again.verdict.answer}'."
+        )
+    if stored.verdict.sentence != again.verdict.sentence or stored.verdict.reasons != again.verdict.reasons:
+        return Line("verdict", "failed", "The verdict's words are not the ones that the files give.")
+    return Line("verdict", "ok", f"Gates and verdict follow from the figures: {stored.verdict.answer}.")
+
+
+def _canonical_object(bundle: Bundle, name: str) -> dict[str, Any]:
+    data = bundle.members.get(name, b"")
+    value = json.loads(data)
+    if not isinstance(value, dict) or canonical(value) != data:
+        raise ReportError(f"{name} is missing or damaged.", hint="Ask for the file again.")
+    return value
+
+
+def _files(bundle: Bundle, manifest: Mapping[str, Any]) -> Line:
+    named = dict(manifest.get("files", {}))
+    there = {name: hashlib.sha256(data).hexdigest() for name, data in bundle.members.items() if name not in OWN_PROOF}
+    wrong = sorted(name for name in named.keys() | there.keys() if named.get(name) != there.get(name))
+    if wrong:
+        return Line("files", "failed", f"Changed, missing or added: {', '.join(wrong[:5])}.")
+    return Line("files", "ok", f"All {len(named)} files have the digests that were signed.")
+
+
+def _run_files(run: Run) -> Line:
+    path = run.folder / "manifest.json"
+    if not path.exists():
+        return Line("files", "failed", "The run has no manifest: it is not complete.")
+    named: dict[str, str] = read_json(path)["files"]
+    wrong = [n for n, d in named.items() if not (run.folder / n).exists() or file_digest(run.folder / n) != d]
+    if wrong:
+        return Line("files", "failed", f"Changed or missing: {', '.join(sorted(wrong)[:5])}.")
+    return Line("files", "ok", f"All {len(named)} files have the digests of the manifest.")
+
+
+def _signed(statement: Mapping[str, Any], signature: Signature, key: str | None) -> Line:
+    if not signature_holds(dict(statement), signature):
+        return Line("signature", "failed", "The signature does not belong to this statement.")
+    mine = fingerprint(signature.public_key)
+    if key is None:
+        return Line(
+            "signature", "ok", f"Signed by key {mine}. Compare it with the one you were given, or pass it with --key."
+        )
+    if key.replace("-", "").casefold() != mine.replace("-", ""):
+        return Line("signature", "failed", f"Signed by key {mine}, not by {key}.")
+    return Line("signature", "ok", f"Signed by the key you named, {mine}.")
+
+
+def _chain(chain: list[Entry], statement: Mapping[str, Any]) -> Line:
+    found = verify_chain(chain, str(statement.get("run")))
+    if not found.ok:
+        return Line("chain", "failed", f"The evidence chain is broken: {found.problems[0]}.")
+    if not chain or any(statement.get(k) != v for k, v in head_statement(chain[0].run, chain).items()):
+        return Line("chain", "failed", "The evidence chain does not end where the signature says.")
+    return Line("chain", "ok", f"{found.entries:,} entries, unbroken, head {found.head[:12]}….")
+
+
+def _last_seal(chain: Iterable[Entry]) -> dict[str, Any]:
+    """Payload of the last entry that named the run's files."""
+    sealed = [entry.payload for entry in chain if "labels" in entry.payload and "audit" in entry.payload]
+    return sealed[-1] if sealed else {}
+
+
+def _labels(chain: list[Entry], run: Run) -> Line:
+    expected = _last_seal(chain).get("labels")
+    if expected != labels_root(run):
+        return Line("labels", "failed", "The synthetic labels are not the ones that were sealed.")
+    return Line("labels", "ok", f"The synthetic labels are the sealed ones, root {str(expected)[:12]}….")
+
+
+def _audit_sealed(chain: list[Entry], run: Run) -> Line:
+    if _last_seal(chain).get("audit") != file_digest(run.folder / "audit.json"):
+        return Line("audit", "failed", "The audit is not the one that was sealed.")
+    return Line("audit", "ok", "The audit is the sealed one.")
+
+
+def _texts(bundle: Bundle, manifest: Mapping[str, Any], chain: list[Entry], run: Run) -> Line:
+    """The texts against their keyed digests in the chain; puts them into the run's examples when they are there."""
+    if not manifest.get("with_texts"):
+        if TEXTS in bundle.members:
+            return Line("texts", "failed", f"{TEXTS} was added after the signature.")
+        return Line("texts", "not checked", "The texts are not in this bundle.")
+    frame = load_texts(bundle.members.get(TEXTS, b""))
+    if not frame["salt"].str.fullmatch("[0-9a-f]{64}").all():
+        return Line("texts", "failed", "A salt is damaged.")
+    leaves = [text_leaf(r, t, p, s) for r, t, p, s in frame.itertuples(index=False)]
+    _fill_texts(run, frame.set_index("row_id")[["text", "pair"]])
+    return _texts_line(merkle_root(leaves), chain, run)
+
+
+def _texts_line(root: str, chain: list[Entry], run: Run) -> Line:
+    if root == _last_seal(chain).get("texts"):
+        return Line("texts", "ok", "The texts are the sealed ones, by their keyed digests.")
+    if _erased(run):
+        return Line(
+            "texts", "attested", "Rows were erased after sealing; the root over all texts is no longer recomputable."
+        )
+    return Line("texts", "failed", "The texts are not the ones that were sealed.")
+
+
+def _fill_texts(run: Run, texts: Any) -> None:
+    examples = run.examples
+    frame = examples.frame.copy()
+    known = frame["row_id"].isin(texts.index)
+    for column in ("text", "pair"):
+        frame.loc[known, column] = texts.loc[frame.loc[known, "row_id"], column].to_numpy()
+    Examples(frame, examples.labels).write(run.folder / "examples.parquet")
+
+
+def _unpack(bundle: Bundle, folder: Path, run_id: str) -> Run:
+    """The bundle's run in a workspace of its own below ``folder``."""
+    if not run_id or "/" in run_id or run_id.startswith("."):
+        raise ReportError("The bundle names no run.", hint="Ask for the file again.")
+    run = Run(folder / "runs" / run_id)
+    for name, data in bundle.members.items():
+        if name.startswith("run/"):
+            path = run.folder / name.removeprefix("run/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+    return run
+
+
+def _link_tree(source: Path, target: Path) -> None:
+    """A copy whose files are symbolic links, models left out: recomputing writes its own audit.json and must not touch the run's."""
+    for path in source.rglob("*"):
+        inside = path.relative_to(source)
+        if path.is_file() and "model" not in inside.parts and inside.name not in {"manifest.json", "seal.json"}:
+            (target / inside).parent.mkdir(parents=True, exist_ok=True)
+            (target / inside).symlink_to(path)

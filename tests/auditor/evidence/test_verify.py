@@ -1,0 +1,167 @@
+"""A sealed run verifies, anywhere; whatever is changed afterwards is named."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from auditor.audit import audit_run
+from auditor.evidence.bundle import Bundle, make_bundle, unsafe
+from auditor.evidence.erase import erase
+from auditor.evidence.log import entries, record
+from auditor.evidence.seal import seal
+from auditor.evidence.signing import fingerprint, load_key, public_key_of
+from auditor.evidence.signoff import sign_off, state_of
+from auditor.evidence.verify import Verification, verify_bundle, verify_run
+from distill.errors import DataError, ReportError
+from distill.files import read_json, write_json
+from distill.store import Run
+from distill.workspace import Workspace
+from tests.fakes import make_fake_run
+
+QUICK = {"audit": {"resamples": 200, "skip": ["gender_bias", "languages"]}}
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Run]:
+    root = tmp_path_factory.mktemp("sealed")
+    run = make_fake_run(root, n_test=60, n_dev=40, n_pool=50, seeds=(1,), arms=("distilled",), audit=True, spec=QUICK)
+    workspace = Workspace(root).made()
+    seal(workspace, run)
+    return workspace, run
+
+
+@pytest.fixture(scope="module")
+def bundle(sealed: tuple[Workspace, Run]) -> Bundle:
+    return make_bundle(*sealed, reports={"report.md": b"# Report\n"})
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> tuple[Workspace, Run]:
+    run = make_fake_run(
+        tmp_path, n_test=60, n_dev=40, n_pool=50, seeds=(1,), arms=("distilled",), audit=True, spec=QUICK
+    )
+    workspace = Workspace(tmp_path).made()
+    seal(workspace, run)
+    return workspace, run
+
+
+def failed(found: Verification) -> list[str]:
+    return [line.what for line in found.lines if line.state == "failed"]
+
+
+def test_a_bundle_verifies_without_its_workspace(bundle: Bundle) -> None:
+    found = verify_bundle(bundle.to_bytes())
+    assert failed(found) == []
+    figures = next(line for line in found.lines if line.what == "figures")
+    assert "All" in figures.sentence and figures.state == "ok"
+
+
+def test_the_key_is_pinned_from_outside(sealed: tuple[Workspace, Run], bundle: Bundle) -> None:
+    mine = fingerprint(public_key_of(load_key(sealed[0].root / "keys")))
+    assert verify_bundle(bundle.to_bytes(), key=mine).ok
+    assert failed(verify_bundle(bundle.to_bytes(), key="0000-" + mine[5:])) == ["signature"]
+
+
+def test_a_flipped_byte_in_any_file_is_found(bundle: Bundle) -> None:
+    for name, data in bundle.members.items():
+        for position in {0, len(data) // 2, len(data) - 1}:
+            torn = data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
+            assert not verify_bundle(Bundle({**bundle.members, name: torn}).to_bytes()).ok, (name, position)
+
+
+def test_a_flipped_byte_of_the_zip_itself_is_found(bundle: Bundle) -> None:
+    data = bundle.to_bytes()
+    for position in range(0, len(data), max(1, len(data) // 300)):
+        torn = data[:position] + bytes([data[position] ^ 4]) + data[position + 1 :]
+        assert not verify_bundle(torn).ok, position
+
+
+def test_a_missing_and_an_added_file_are_found(bundle: Bundle) -> None:
+    without = {name: data for name, data in bundle.members.items() if name != "run/timings.parquet"}
+    assert "files" in failed(verify_bundle(Bundle(without).to_bytes()))
+    assert "files" in failed(verify_bundle(Bundle({**bundle.members, "run/extra.json": b"{}"}).to_bytes()))
+
+
+def test_a_figure_that_does_not_follow_from_the_files_is_named_even_if_everything_is_signed(
+    fresh: tuple[Workspace, Run],
+) -> None:
+    workspace, run = fresh
+    audit = read_json(run.folder / "audit.json")
+    for result in audit["results"]:
+        for measure in result["measures"]:
+            if (measure["name"], measure["arm"]) == ("accuracy", "distilled") and measure["seed"] is None:
+                measure["value"] += 0.05
+    write_json(run.folder / "audit.json", audit)
+    run.write_manifest()
+    seal(workspace, run, action="audit")
+    found = verify_bundle(make_bundle(workspace, run, {}).to_bytes())
+    assert failed(found) == ["figures"]
+    assert "accuracy of distilled" in next(line.sentence for line in found.lines if line.what == "figures")
+
+
+def test_a_run_verifies_in_its_workspace_and_a_changed_file_is_named(fresh: tuple[Workspace, Run]) -> None:
+    workspace, run = fresh
+    assert failed(verify_run(workspace, run)) == []
+    before = (run.folder / "audit.json").read_bytes()
+    path = run.prediction_path("distilled", 1, "test")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    found = verify_run(workspace, run)
+    assert failed(found) == ["files"]
+    assert "predictions/distilled/1.test.parquet" in found.lines[0].sentence
+    assert (run.folder / "audit.json").read_bytes() == before
+
+
+def test_without_texts_the_figures_on_texts_are_attested_and_the_rest_is_recomputed(
+    fresh: tuple[Workspace, Run],
+) -> None:
+    bundle = make_bundle(*fresh, reports={}, texts=False)
+    text = fresh[1].examples.texts[0].encode()
+    assert all(text not in data for data in bundle.members.values())
+    found = verify_bundle(bundle.to_bytes())
+    assert failed(found) == []
+    attested = [line.sentence for line in found.lines if line.state == "attested"]
+    assert any("contamination" in sentence for sentence in attested)
+
+
+def test_an_erased_row_is_gone_and_the_chain_still_verifies(fresh: tuple[Workspace, Run]) -> None:
+    workspace, run = fresh
+    row, text = str(run.examples.ids[-1]), run.examples.texts[-1]
+    erase(workspace, run, row, "Ada", "the person asked")
+    files = [path for path in run.folder.rglob("*") if path.is_file()]
+    assert all(text.encode() not in path.read_bytes() for path in files)
+    assert text not in run.examples.texts
+    found = verify_run(workspace, Run(run.folder))
+    assert failed(found) == []
+    assert any("erased" in line.sentence for line in found.lines if line.state == "attested")
+    assert failed(verify_bundle(make_bundle(workspace, Run(run.folder), {}).to_bytes())) == []
+    with pytest.raises(DataError, match="erased before"):
+        erase(workspace, run, row, "Ada", "again")
+
+
+def test_names_that_would_leave_the_folder_are_refused(tmp_path: Path) -> None:
+    assert all(unsafe(name) for name in ("/etc/passwd", "../x", "a/../../x", "C:x", "a\\b", " "))
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        archive.writestr("../evil", "x")
+    assert not verify_bundle((tmp_path / "evil.zip").read_bytes()).ok
+    assert not verify_bundle(b"not a zip").ok
+
+
+def test_sign_off_goes_by_steps_and_a_reviewer_cannot_approve(fresh: tuple[Workspace, Run]) -> None:
+    workspace, run = fresh
+    record(workspace, run.id, "Ben", "decision", {"item": "r1"})
+    with pytest.raises(ReportError, match="next step"):
+        sign_off(workspace, run, "approved", "Ada", "looks right")
+    assert sign_off(workspace, run, "reviewed", "Ben", "checked 1,500 labels").state == "reviewed"
+    with pytest.raises(ReportError, match="cannot approve"):
+        sign_off(workspace, run, "approved", "ben", "looks right")
+    with pytest.raises(ReportError, match="name and a reason"):
+        sign_off(workspace, run, "approved", "Ada", " ")
+    assert sign_off(workspace, run, "approved", "Ada", "looks right").state == "approved"
+    assert failed(verify_run(workspace, run)) == []
+    audit_run(run)
+    seal(workspace, run, action="audit")
+    now = state_of(entries(workspace, run.id))
+    assert (now.state, now.reopened) == ("draft", True)
