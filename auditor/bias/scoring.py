@@ -12,12 +12,12 @@ import pandas as pd
 from pydantic import Field
 
 from auditor.bias.groups import positive_class
-from auditor.bias.lexicon import Lexicon, load_lexicon
 from auditor.check import AuditInput
 from auditor.items import check_items
 from auditor.stats.calibration import apply_temperature, fit_temperature
 from auditor.stats.proportions import wilson
 from distill.errors import DataError
+from distill.gender.lexicon import Lexicon, load_lexicon
 from distill.spec import Part, RunSpec
 from distill.store import TEACHER
 from distill.types import Examples, Floats, Ints

@@ -17,11 +17,11 @@ from auditor.bias.groups import (
     tidy_groups,
 )
 from auditor.bias.scoring import LexiconOptions, lexicon_of
-from auditor.bias.swaps import gender_mentions
 from auditor.check import AuditInput, check
 from auditor.measuring import finite, measured, usable_arms
 from auditor.types import CheckResult, Finding, Measure
 from distill.errors import DataError
+from distill.gender.swaps import gender_mentions
 from distill.store import TEACHER
 
 NAME = "groups"

@@ -9,11 +9,11 @@ from pydantic import Field
 
 from auditor.bias.ledger import LedgerLine, ledger
 from auditor.bias.scoring import LexiconOptions, lexicon_of
-from auditor.bias.swaps import gender_mentions
 from auditor.check import AuditInput, check
 from auditor.measuring import finite, measured, usable_arms
 from auditor.types import CheckResult, Measure
 from distill.errors import DataError
+from distill.gender.swaps import gender_mentions
 from distill.store import TEACHER
 from distill.types import Strings
 

@@ -9,12 +9,13 @@ import pandas as pd
 from pydantic import Field
 
 from auditor.bias.scoring import LexiconOptions, Scorer, lexicon_of, nothing, single_texts
-from auditor.bias.swaps import swap_gap, swap_rows
+from auditor.bias.swap_gap import swap_gap
 from auditor.check import AuditInput, check
 from auditor.measuring import finite, proportion
 from auditor.stats.interval import Interval
 from auditor.types import CheckResult, Finding, Measure
 from distill.errors import DataError
+from distill.gender.swaps import swap_rows
 from distill.spec import RunSpec
 from distill.store import TEACHER
 from distill.types import Examples

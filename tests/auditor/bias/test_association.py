@@ -11,8 +11,8 @@ from scipy import stats
 
 from auditor.bias.association import correlate, occupation_association
 from auditor.bias.items import build_items
-from auditor.bias.lexicon import load_lexicon
 from distill.errors import DataError
+from distill.gender.lexicon import load_lexicon
 
 
 def _points(share: np.ndarray, gap: np.ndarray) -> pd.DataFrame:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from auditor.bias import selftest
 from auditor.bias.estimator import audit_gaps, audit_pair_gaps, model_problem, slice_changes
 from auditor.bias.items import build_items
-from auditor.bias.lexicon import load_lexicon
 from auditor.bias.resample import (
     calibration,
     cell_means,
@@ -25,6 +24,7 @@ from auditor.bias.resample import (
     squared_contributions,
 )
 from distill.errors import DataError
+from distill.gender.lexicon import load_lexicon
 
 
 def _table(seed: int, models: int = 2, per_cell: int = 3) -> tuple[pd.DataFrame, np.ndarray]:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from auditor.bias.items import ItemSet, build_items, differing_words, match_fillers
-from auditor.bias.lexicon import Lexicon, load_lexicon
+from auditor.bias.items import ItemSet, build_items, differing_words
 from distill.errors import DataError
+from distill.gender.fillers import match_fillers
+from distill.gender.lexicon import Lexicon, load_lexicon
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditor.bias.lexicon import load_lexicon
-from auditor.bias.swaps import BOTH, NO_WORD, Swapper, gender_mentions, swap_gap, swap_rows
 from distill.errors import DataError
+from distill.gender.lexicon import load_lexicon
+from distill.gender.swaps import BOTH, NO_WORD, Swapper, gender_mentions, swap_rows
 
 SWAPPER = Swapper(load_lexicon())
 
@@ -119,15 +118,3 @@ def test_gender_mentions() -> None:
     assert gender_mentions(texts).tolist() == ["female", "male", "both", "none", "female", "female", "male"]
     with pytest.raises(DataError, match="no swap list for the language 'hi'"):
         gender_mentions(["x"], language="hi")
-
-
-def test_swap_gap() -> None:
-    female, male = np.array([0.6, 0.4, 0.5]), np.array([0.5, 0.5, 0.5])
-    gap = swap_gap(female, male, (np.array([1, 0, 1]), np.array([1, 1, 1])), resamples=500)
-    assert gap.signed[0] == pytest.approx(0.0)
-    assert gap.absolute == pytest.approx(0.2 / 3)
-    assert gap.flipped == pytest.approx(1 / 3)
-    with pytest.raises(DataError, match="no swapped rows"):
-        swap_gap(np.array([]), np.array([]))
-    with pytest.raises(DataError, match="NaN"):
-        swap_gap(np.array([np.nan]), np.array([0.0]))

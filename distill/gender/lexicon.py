@@ -242,7 +242,7 @@ def _validated(path: Path, content: dict[str, Any]) -> _File:
         where = " > ".join(str(part + 1) if isinstance(part, int) else str(part) for part in first["loc"]) or "the file"
         raise DataError(
             f"The bias data '{path.name}' is wrong at {where}: {first['msg'][0].lower()}{first['msg'][1:]}.",
-            hint="See auditor/bias/data/README.md for the format; words that YAML reads as true or false (on, off, yes, no) need quotes.",
+            hint="See distill/gender/data/README.md for the format; words that YAML reads as true or false (on, off, yes, no) need quotes.",
         ) from error
 
 
