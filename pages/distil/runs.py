@@ -125,9 +125,17 @@ def _state(run_id: str, was_active: bool) -> None:
     else:
         with st.container(horizontal=True, vertical_alignment="center"):
             parts.status_badge(line.status)
-            where = f"at {words.STAGE_NAMES.get(line.stage, line.stage)}" if line.stage else ""
-            share = f" {line.progress:.0%}" if line.progress is not None and line.progress < 1 else ""
-            st.caption(f"{where}{share} {escaped(line.message, 200)}".strip())
+            st.caption(_where(line))
+
+
+def _where(line: RunLine) -> str:
+    """Why and where a run stopped: ``at students, 71 %``."""
+    where = (
+        f"at {words.STAGE_NAMES.get(line.stage, line.stage)}" if line.stage and line.status != "awaiting_review" else ""
+    )
+    if where and line.progress is not None and line.progress < 1:
+        where += f", {100 * line.progress:.0f} %"
+    return " · ".join(piece for piece in (escaped(line.message, 200), where) if piece)
 
 
 def _moving(line: RunLine) -> None:

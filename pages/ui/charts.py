@@ -45,11 +45,13 @@ def axis(title: str = "", **more: Any) -> dict[str, Any]:
     return {"title": {"text": title}, "gridcolor": GRID, "zeroline": False, "automargin": True, **more}
 
 
-def line_at(figure_: go.Figure, *, x: float | None = None, y: float | None = None, label: str = "") -> None:
+def line_at(
+    figure_: go.Figure, *, x: float | None = None, y: float | None = None, label: str = "", side: str = "top right"
+) -> None:
     """A reference line at ``x`` or ``y`` with its label at its end."""
     style = {"line_dash": "dot", "line_color": FAINT, "line_width": 1.5}
     if y is not None:
-        figure_.add_hline(y=y, annotation_text=label, annotation_position="top right", **style)
+        figure_.add_hline(y=y, annotation_text=label, annotation_position=side, **style)
     if x is not None:
         figure_.add_vline(x=x, annotation_text=label, annotation_position="top left", **style)
 

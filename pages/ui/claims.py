@@ -15,7 +15,10 @@ def line(measure: str, kind: str) -> None:
         st.caption("no published figure")
         return
     first = claims[0]
-    st.caption(f"{LABEL}: {escaped(first.span)}", help="  \n".join(_told(claim) for claim in claims))
+    st.caption(
+        f"published: {escaped(first.span)}",
+        help=f"{LABEL}, a claim and no result of this run:  \n" + "  \n".join(map(_told, claims)),
+    )
 
 
 def _told(claim: Expectation) -> str:

@@ -46,7 +46,7 @@ def arms_chart(audit: Audited, spec: RunSpec) -> Drawn | None:
         yaxis=charts.axis("quality kept, %"),
         margin={"l": 8, "r": 130, "t": 24, "b": 8},
     )
-    charts.line_at(made, y=100, label="teacher, 100 %")
+    charts.line_at(made, y=100, label="teacher, 100 %", side="top left")
     dearest = max((row["cost"] or 0.0 for row in rows), default=0.0)
     for row in rows:
         kind = kind_of(spec, row["arm"])

@@ -78,7 +78,7 @@ def duration(seconds: float | None) -> str:
         return f"{whole} s"
     if whole < 3600:
         minutes, rest = divmod(whole, 60)
-        return f"{minutes} min {rest} s" if minutes < 10 and rest else f"{minutes} min"
+        return f"{minutes} min {rest} s" if minutes < 10 and rest else f"{round(whole / 60)} min"
     hours, rest = divmod(whole, 3600)
     return f"{hours} h {rest // 60} min"
 
