@@ -107,7 +107,8 @@ def points(difference: float | None) -> str:
 
 def point_range(low: float | None, high: float | None) -> str:
     """An interval of a difference of shares in points: '[−0.3, +1.2]'."""
-    return bracket(*(None if bound is None else 100 * bound for bound in (low, high)), signed=True)
+    in_points = [None if bound is None else 100 * bound for bound in (low, high)]
+    return bracket(in_points[0], in_points[1], signed=True)
 
 
 def bracket(low: float | None, high: float | None, digits: int = 1, signed: bool = False) -> str:

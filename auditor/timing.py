@@ -19,7 +19,8 @@ def usable(timings: pd.DataFrame) -> pd.DataFrame:
     """Only rows with a positive, finite number of seconds and texts."""
     seconds = timings["seconds"].to_numpy(dtype=np.float64)
     kept = np.isfinite(seconds) & (seconds > 0) & (timings["texts"].to_numpy(dtype=np.float64) > 0)
-    return timings[kept]
+    chosen: pd.DataFrame = timings[kept]
+    return chosen
 
 
 def thread_counts(timings: pd.DataFrame) -> list[int]:

@@ -248,7 +248,7 @@ def _predict(run: Run, examples: Examples, arm: str, seed: int, probs: Floats) -
     split = examples.frame["split"].to_numpy()
     for part in ("dev", "test"):
         here = split == part
-        ClassSignal(examples.ids[here], probs[here]).write(run.prediction_path(arm, seed, part))  # type: ignore[arg-type]
+        ClassSignal(examples.ids[here], probs[here]).write(run.prediction_path(arm, seed, part))
 
 
 def _card(

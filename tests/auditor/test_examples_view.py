@@ -50,7 +50,7 @@ def test_counts_equal_the_check_of_fidelity(tmp_path: Path) -> None:
     found = counts(made, ExamplesFilter())
     for name in ("regressions", "gains", "disagreements"):
         measure = report.measure(name, "distilled")
-        assert measure is not None and measure.value == found[name]  # type: ignore[literal-required]
+        assert measure is not None and measure.value == found[name]
 
 
 def test_rows_carry_every_arm(run: Run) -> None:
