@@ -9,6 +9,8 @@ PORT ?= 8501
 JOBS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# the packs come last: pip would complain of their dependencies, which are left out on purpose
+TOOLS := $(VENV)/.dev $(VENV)/.packs
 SPEC := $(if $(QUICK),specs/demo-quick.yaml,specs/demo.yaml)
 # one torch thread in each of the parallel test processes: two on two cores would only fight
 PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
@@ -45,7 +47,7 @@ $(VENV)/.installed: pyproject.toml $(VENV)/.runtime
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.installed $(VENV)/.packs
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.installed
 	@echo "Installing what the tests need ..."
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
@@ -53,19 +55,19 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.installed $(VENV)/.packs
 test: chromium lint
 	$(PYTEST)
 
-fast: $(VENV)/.dev
+fast: $(TOOLS)
 	$(PYTEST) -m "not slow"
 
-lint: $(VENV)/.dev
+lint: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev
+bench: $(TOOLS)
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
-screenshot: chromium $(VENV)/.dev
+screenshot: chromium $(TOOLS)
 	$(BIN)/python scripts/screenshot.py
 
 # The browser tests need a real one. Debian's package where we may install it, else a sentence.

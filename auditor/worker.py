@@ -56,6 +56,7 @@ def run_job(workspace: Workspace, job: Job) -> Outcome:
         outcome = _work(workspace, run, job, monitor)
     except Exception as error:  # noqa: BLE001 - whatever it was, the run must say how it ended
         reserve.unlink(missing_ok=True)
+        (run.folder / "manifest.json").unlink(missing_ok=True)  # it may be there when the seal cannot be made
         outcome = _ended_by(error, run, monitor.stage_name)
     finally:
         reserve.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ import distill.stages
 from auditor import worker
 from distill.errors import DataError
 from distill.plugins import StageContext
+from distill.store import Run
 
 FAILURES: dict[str, Exception] = {
     "bad data": DataError("Row 7 has no text.", hint="Fill it."),
@@ -44,6 +45,11 @@ def run_stages(context: StageContext, **_: Any) -> str:
     return "done"
 
 
+def seal(_: Any, run: Run, **__: Any) -> None:
+    if run.spec.name == "unsealed":
+        raise DataError("The run cannot be sealed.")
+
+
 def install() -> None:
     """Put the fakes where the worker looks for the real ones."""
     distill.stages.run_stages = run_stages  # type: ignore[assignment]
@@ -51,6 +57,9 @@ def install() -> None:
     audit.audit_run = lambda run, **_: (run.folder / "audit.json").write_text("{}")  # type: ignore[attr-defined]
     audit.collect_items = lambda spec, examples: None  # type: ignore[attr-defined]
     sys.modules["auditor.audit"] = audit
+    evidence = ModuleType("auditor.evidence.seal")
+    evidence.seal = seal  # type: ignore[attr-defined]
+    sys.modules["auditor.evidence.seal"] = evidence
 
 
 if __name__ == "__main__":

@@ -65,9 +65,9 @@ def _show(event: events.Event, bars: Progress, tasks: dict[str, TaskID]) -> None
         bars.update(tasks[event.stage], completed=event.step, total=event.total, note=note)
     elif isinstance(event, events.Finished):
         note = "already there" if event.reused else f"{event.seconds:,.1f} s"
-        task = tasks.get(event.stage)
-        if task is None:
-            task = tasks[event.stage] = bars.add_task(event.stage, total=1, note="")
+        if event.stage not in tasks:
+            tasks[event.stage] = bars.add_task(event.stage, total=1, note="")
+        task = tasks[event.stage]
         total = bars.tasks[bars.task_ids.index(task)].total or 1
         bars.update(task, completed=total, total=total, note=note)
     elif isinstance(event, events.Note) and event.level == "warning":

@@ -13,7 +13,7 @@ import pytest
 
 from auditor.backup import INDEX, backup, restore
 from distill import jobs
-from distill.db import open_database
+from distill.db import Job, open_database
 from distill.errors import StoreError
 from distill.files import write_text
 from distill.store import RunStore
@@ -64,7 +64,7 @@ def test_the_cache_may_stay_out(home: Workspace, tmp_path: Path) -> None:
 
 def test_an_open_transaction_does_not_tear_the_copy(home: Workspace, tmp_path: Path) -> None:
     with open_database(home).write() as session:
-        session.query(jobs.Job).delete()
+        session.query(Job).delete()
         session.flush()
         backup(home, tmp_path / "all.zip")
     new = Workspace(tmp_path / "new").made()
