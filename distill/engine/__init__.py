@@ -14,7 +14,7 @@ the process that trains or predicts, lazily, inside the function that needs it.
     timing      latency and throughput, arms interleaved
     memory      peak memory of one model, in a process of its own
 
-Threads: torch takes all cores unless ``use_threads`` says otherwise. Bit-identical results need the same number of threads
+Threads: OpenMP waits passively, and torch takes all cores unless ``use_threads`` says otherwise. Bit-identical results need the same number of threads
 and the same versions, so a checkpoint carries both.
 """
 
@@ -26,6 +26,11 @@ from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
+
+# libgomp reads this once, when torch loads it. By default its threads spin between two parallel regions; on a machine that has
+# other work to do (a browser, the server) they then wait for each other: a small training was seen to take 59 s, not 3.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import torch
 
 Precision = Literal["auto", "fp32", "bf16"]

@@ -255,7 +255,7 @@ def _permute_head(model: PreTrainedModel, permutation: list[int], source: str) -
         if last.bias is not None:
             last.bias.copy_(last.bias[permutation].clone())
         after = model(input_ids=probe).logits
-    if not torch.allclose(before, after, atol=1e-5):
+    if not torch.allclose(before, after, atol=1e-5, equal_nan=True):
         raise ModelError(
             f"The labels of {source} stand in another order and its head cannot be re-ordered.",
             hint=f"Give the data's labels in the model's order: {permutation}.",

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import log_softmax, rel_entr, softmax
+
+from distill.engine.losses import soft_target_loss, soften
+
+TEMPERATURES = st.floats(0.5, 8.0)
+SEEDS = st.integers(0, 2**31)
+
+
+def _random(seed: int, n: int = 5, k: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    source = np.random.default_rng(seed)
+    return source.normal(0, 3, (n, k)), softmax(source.normal(0, 2, (n, k)), axis=1)
+
+
+@given(SEEDS, TEMPERATURES)
+@settings(max_examples=60, deadline=None)
+def test_equals_scipy(seed: int, temperature: float) -> None:
+    logits, teacher = _random(seed)
+    soft = softmax(np.log(teacher) / temperature, axis=1)
+    expected = temperature**2 * rel_entr(soft, softmax(logits / temperature, axis=1)).sum(axis=1).mean()
+    loss = soft_target_loss(torch.tensor(logits), torch.tensor(teacher), temperature)
+    assert float(loss) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@given(SEEDS, TEMPERATURES)
+@settings(max_examples=40, deadline=None)
+def test_softening_probabilities_equals_softening_logits(seed: int, temperature: float) -> None:
+    logits, _ = _random(seed)
+    softened = soften(torch.tensor(softmax(logits, axis=1)), temperature).numpy()
+    np.testing.assert_allclose(softened, softmax(logits / temperature, axis=1), atol=1e-10)
+
+
+@given(SEEDS, TEMPERATURES)
+@settings(max_examples=40, deadline=None)
+def test_teacher_as_student_has_no_loss_and_no_gradient(seed: int, temperature: float) -> None:
+    logits, _ = _random(seed)
+    student = torch.tensor(logits, requires_grad=True)
+    loss = soft_target_loss(student, torch.tensor(softmax(logits, axis=1)), temperature)
+    loss.backward()
+    assert abs(loss.item()) < 1e-9
+    assert student.grad is not None and float(student.grad.abs().max()) < 1e-9
+
+
+@given(SEEDS, TEMPERATURES, st.floats(0, 1), st.integers(1, 7))
+@settings(max_examples=40, deadline=None)
+def test_gradient_does_not_depend_on_how_the_batch_is_cut(seed: int, t: float, weight: float, cut: int) -> None:
+    logits, teacher = _random(seed, n=8)
+    whole = torch.tensor(logits, requires_grad=True)
+    soft_target_loss(whole, torch.tensor(teacher), t, weight).backward()
+    pieces = torch.tensor(logits, requires_grad=True)
+    for rows in (slice(None, cut), slice(cut, None)):
+        soft_target_loss(pieces[rows], torch.tensor(teacher[rows]), t, weight, total=8).backward()
+    torch.testing.assert_close(whole.grad, pieces.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_gradient_is_the_derivative() -> None:
+    logits, teacher = _random(3)
+    student = torch.tensor(logits, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: soft_target_loss(x, torch.tensor(teacher), 2.0, 0.3), (student,))
+
+
+def test_one_hot_targets_at_temperature_1_are_cross_entropy() -> None:
+    logits, _ = _random(5)
+    labels = np.array([0, 3, 1, 2, 2])
+    loss = soft_target_loss(torch.tensor(logits), torch.eye(4, dtype=torch.float64)[labels], 1.0)
+    assert float(loss) == pytest.approx(-log_softmax(logits, axis=1)[np.arange(5), labels].mean(), rel=1e-9)
+
+
+def test_hard_labels_are_the_teachers_when_none_are_given() -> None:
+    logits, teacher = map(torch.tensor, _random(9))
+    own = soft_target_loss(logits, teacher, 2.0, 1.0)
+    assert float(own) == pytest.approx(float(torch.nn.functional.cross_entropy(logits, teacher.argmax(1))))
+    other = soft_target_loss(logits, teacher, 2.0, 1.0, (teacher.argmax(1) + 1) % 4)
+    assert float(own) != pytest.approx(float(other))
+
+
+def test_temperature_squared_keeps_the_size_of_the_gradient() -> None:
+    """Hinton et al. 2015: at high T the gradient of T² · KL tends to (student − teacher logits, centred) / k."""
+    logits, teacher = _random(1)
+    student = torch.tensor(logits, requires_grad=True)
+    soft_target_loss(student, torch.tensor(teacher), 500.0, total=1).backward()
+    difference = logits - np.log(teacher)
+    expected = (difference - difference.mean(axis=1, keepdims=True)) / logits.shape[1]
+    assert student.grad is not None
+    np.testing.assert_allclose(student.grad.numpy(), expected, atol=0.02)
+
+
+def test_bfloat16_logits_are_computed_in_float32() -> None:
+    logits, teacher = _random(2)
+    low = torch.tensor(logits).bfloat16()
+    loss = soft_target_loss(low, torch.tensor(teacher), 2.0)
+    assert loss.dtype == torch.float32
+    assert float(loss) == pytest.approx(float(soft_target_loss(low.double(), torch.tensor(teacher), 2.0)), rel=1e-5)
