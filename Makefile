@@ -65,7 +65,7 @@ lint: $(TOOLS)
 	$(BIN)/lint-imports
 
 bench: $(TOOLS)
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/[a-z]*.py; do name=$$(basename $$script .py); echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 screenshot: chromium $(TOOLS)
 	$(BIN)/python scripts/screenshot.py
