@@ -72,6 +72,7 @@ def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome
     from auditor.evidence.seal import seal
     from auditor.items import validate_checks
     from auditor.prices import load_book
+    from auditor.review import decisions_frame
     from distill.stages import run_stages
 
     spec = run.spec
@@ -84,6 +85,7 @@ def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome
     with monitor.stage("audit"):
         audit_run(
             run,
+            decisions=decisions_frame(workspace, run.id),
             prices=load_book(workspace).as_prices(),
             progress=lambda done, total, check: monitor.progress(done, total, "checks", check),
         )

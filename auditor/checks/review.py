@@ -1,0 +1,209 @@
+"""Were the teacher's labels right? What people found in a sample of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from auditor.check import AuditInput, check
+from auditor.measuring import finite, measured
+from auditor.review.agreement import agreements
+from auditor.review.outcome import Lot, LotOutcome, Outcome, Rate, lot_sentence, outcome
+from auditor.stats.agreement import Agreement
+from auditor.stats.interval import Interval
+from auditor.types import CheckResult, Finding, Measure, Severity
+from distill.spec import Part
+from distill.store import TEACHER
+from distill.types import Strings
+
+NAME = "review"
+
+
+class ReviewOptions(Part):
+    """How precise the intervals of agreement are."""
+
+    resamples: int = Field(2_000, ge=200)
+
+
+@check(
+    NAME,
+    "Were the teacher's synthetic labels right, in the eyes of people?",
+    needs={"decisions", "synthetic_labels"},
+    options=ReviewOptions,
+    measures={
+        "label_error_rate": "Share of synthetic labels that are wrong, by review of a probability sample.",
+        "label_error_bound": "One-sided upper bound on the share of wrong labels in the whole lot.",
+        "label_review_coverage": "Share of the planned sample that was decided.",
+        "reviewer_raw_agreement": "Share of double-review cards on which two people agree.",
+        "reviewer_kappa": "Agreement of two people beyond chance (Cohen).",
+        "reviewer_alpha": "Agreement of people beyond chance (Krippendorff, nominal).",
+        "reviewer_ac1": "Agreement of people beyond chance (Gwet).",
+        "teacher_raw_agreement": "Share of reviewed cards on which people and teacher agree.",
+        "teacher_kappa": "Agreement of people and teacher beyond chance (Cohen).",
+        "teacher_alpha": "Agreement of people and teacher beyond chance (Krippendorff, nominal).",
+        "teacher_ac1": "Agreement of people and teacher beyond chance (Gwet).",
+        "accuracy_given_review": "What accuracy can be, given agreement with the teacher and the bound on its wrong labels.",
+    },
+)
+def review(audit: AuditInput, options: ReviewOptions) -> CheckResult:
+    """Error rates with their bounds, the lot's verdict, agreement, and what the bound means for figures against synthetic labels."""
+    found = outcome(audit.decisions, lot_of(audit))
+    said = agreements(audit.decisions, found.round, len(audit.labels), options.resamples)
+    implied = _implied(audit, found.lot)
+    measures = [
+        *_rates(found, audit.labels),
+        _bound(found),
+        Measure(name="label_review_coverage", value=found.lot.n / found.plan.n, n=found.plan.n, higher_is_better=True),
+        *_agreements("reviewer", said.people),
+        *_agreements("teacher", said.teacher),
+        *implied,
+    ]
+    tables: dict[str, list[dict[str, Any]]] = {
+        "reasons": [{"reason": reason, "labels": n} for reason, n in found.reasons.items()],
+        "honesty": [_honesty(rate) for rate in found.slices if rate.kind == "confidence"],
+        "targeted": [{"decided": found.targeted[0], "wrong": found.targeted[1]}],
+    }
+    return CheckResult(
+        name=NAME, measures=tuple(measures), findings=tuple(_findings(found, measures, implied)), tables=tables
+    )
+
+
+def lot_of(audit: AuditInput) -> Lot:
+    """The labels under review from the run's files: those that no person had corrected before."""
+    frame = audit.synthetic
+    frame = frame[~frame["corrected"].to_numpy(dtype=np.bool_)]
+    groups: dict[str, Strings] = {}
+    if audit.examples.groups:
+        rows = audit.examples.frame.set_index("row_id").reindex(frame["row_id"])
+        groups = {name: rows[f"group_{name}"].fillna("").to_numpy(dtype=object) for name in audit.examples.groups}
+    return Lot(
+        frame["row_id"].to_numpy(dtype=object),
+        frame["label"].to_numpy(dtype=np.int64),
+        frame["confidence"].to_numpy(dtype=np.float64),
+        groups,
+    )
+
+
+def _rates(found: Outcome, labels: tuple[str, ...]) -> list[Measure]:
+    return [_rate(rate, labels) for rate in (found.overall, *found.slices) if rate.n]
+
+
+def _rate(rate: Rate, labels: tuple[str, ...]) -> Measure:
+    group = None if rate.kind == "all" else f"{rate.kind.removeprefix('group:')}={_name(rate, labels)}"
+    detail = {
+        "wrong": rate.wrong,
+        "open": rate.open,
+        "size": rate.size,
+        "how": rate.how,
+        "mean_confidence": rate.mean_confidence,
+    }
+    return measured(
+        "label_error_rate", rate.interval, TEACHER, n=rate.n, group=group, higher_is_better=False, detail=detail
+    )
+
+
+def _name(rate: Rate, labels: tuple[str, ...]) -> str:
+    return labels[int(rate.name)] if rate.kind == "class" else rate.name
+
+
+def _bound(found: Outcome) -> Measure:
+    lot = found.lot
+    detail = {"word": lot.word, "final": lot.final, "limit": lot.limit, "round": found.round}
+    return Measure(
+        name="label_error_bound",
+        value=lot.upper,
+        low=lot.lower,
+        high=lot.upper,
+        n=lot.n,
+        higher_is_better=False,
+        detail=detail,
+    )
+
+
+def _agreements(who: str, found: Agreement | None) -> list[Measure]:
+    if found is None:
+        return []
+    pieces = {"raw_agreement": found.raw, "kappa": found.kappa, "alpha": found.alpha, "ac1": found.ac1}
+    return [
+        measured(f"{who}_{name}", interval, TEACHER, higher_is_better=True)
+        for name, interval in pieces.items()
+        if interval is not None and not math.isnan(interval.value)
+    ]
+
+
+def _implied(audit: AuditInput, lot: LotOutcome) -> list[Measure]:
+    """|P(student wrong) − P(student differs from teacher)| ≤ P(teacher wrong), whatever the errors are (triangle inequality).
+
+    It speaks of texts like the pool's; the check 'drift' says whether the test is like it.
+    """
+    if not audit.seeds(TEACHER):
+        return []
+    teacher = audit.signal(TEACHER, 0).argmax
+    found = []
+    for arm in audit.arms:
+        same = float((audit.probs(arm).argmax(axis=2) == teacher).mean())
+        interval = Interval(math.nan, max(0.0, same - lot.upper), min(1.0, same + lot.upper), len(teacher))
+        detail = {"agreement": same, "label_error_bound": lot.upper}
+        found.append(
+            measured("accuracy_given_review", interval, arm, versus=TEACHER, higher_is_better=True, detail=detail)
+        )
+    return found
+
+
+def _honesty(rate: Rate) -> dict[str, Any]:
+    right = finite(1 - rate.interval.value) if rate.n > rate.open else None
+    return {
+        "confidence": rate.name,
+        "mean_confidence": rate.mean_confidence,
+        "right": right,
+        "right_low": 1 - rate.interval.high,
+        "right_high": 1 - rate.interval.low,
+        "cards": rate.n,
+        "labels": rate.size,
+    }
+
+
+def overconfident(rate: Rate) -> bool:
+    """True where even the kindest reading of the sample leaves fewer right labels than the teacher's confidence says."""
+    return rate.kind == "confidence" and rate.n > 0 and 1 - rate.interval.low < rate.mean_confidence
+
+
+def _findings(found: Outcome, measures: list[Measure], implied: list[Measure]) -> list[Finding]:
+    lot = found.lot
+    severity: Severity = "info" if lot.word == "accepted" else "serious" if lot.word == "refused" else "notice"
+    bound = tuple(m for m in measures if m.name == "label_error_bound")
+    action = "" if lot.word == "accepted" else "Apply the decisions, or finish the review."
+    said = [Finding(check=NAME, severity=severity, claim=lot_sentence(lot), evidence=bound, action=action)]
+    vain = [rate for rate in found.slices if overconfident(rate)]
+    if vain:
+        said.append(
+            Finding(
+                check=NAME,
+                severity="warning",
+                claim=f"The teacher is surer than it is right where its confidence is {', '.join(r.name for r in vain)}.",
+                action="Do not read its probabilities as chances of being right.",
+            )
+        )
+    if implied:
+        said.append(
+            Finding(
+                check=NAME,
+                severity="info",
+                claim=f"A figure scored against synthetic labels can be off by up to {100 * lot.upper:.3g} points either way, "
+                "on texts like the pool's.",
+                evidence=tuple(implied),
+            )
+        )
+    if found.unsettled:
+        said.append(
+            Finding(
+                check=NAME,
+                severity="notice",
+                claim=f"{len(found.unsettled):,} differences between reviewers are not settled.",
+                action="Adjudicate them on the page Review.",
+            )
+        )
+    return said

@@ -1,0 +1,105 @@
+"""Decisions as a table: what the audit stores beside the run and recomputes its review figures from. Notes stay in the database."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Row, select
+
+from auditor.evidence.keyed import matches
+from auditor.evidence.log import entries
+from auditor.review.tables import DecisionRow, ItemRow, PlanRow, StandingRow
+from distill.db import open_database
+from distill.workspace import Workspace
+
+COLUMNS = (
+    "round", "queue", "row_id", "position", "why", "slots", "machine_label", "reviewer", "role", "revision", "kind",
+    "label", "reason", "seconds", "source", "at", "standing", "plan",
+)  # fmt: skip
+
+
+def decisions_frame(workspace: Workspace, run_id: str) -> pd.DataFrame:
+    """Every decision of a run in the order of the evidence chain, those that were taken back included; empty when there is none.
+
+    Columns: round, queue ('sample', 'strata', 'targeted'), row_id, position, why (stratum, or reason of the targeted queue),
+    slots (how many people decide the card), machine_label, reviewer, role ('reviewer', 'adjudicator'), revision, kind
+    ('label', 'none', 'skip', 'undo'), label (−1 where there is none), reason, seconds, source, at, standing (whether it counts
+    now) and plan (the round's plan as JSON).
+    """
+    found = _rows(workspace, run_id)
+    with open_database(workspace).read() as session:
+        plans = {row.round: row.plan for row in session.scalars(select(PlanRow).where(PlanRow.run_id == run_id))}
+    records = [_record(item, made, standing, plans) for made, item, standing in found]
+    frame = pd.DataFrame(records, columns=list(COLUMNS))
+    if frame.empty:
+        return frame
+    return frame.astype({"label": np.int64, "seconds": np.float64, "standing": np.bool_})
+
+
+def notes(workspace: Workspace, run_id: str) -> dict[tuple[int, str, str], str]:
+    """Notes that stand, by (round, row id, reviewer)."""
+    return {(i.round, i.row_id, d.reviewer): d.note for d, i, s in _rows(workspace, run_id) if s is not None and d.note}
+
+
+def problems(workspace: Workspace, run_id: str) -> list[str]:
+    """One sentence for each decision that the evidence chain tells otherwise, or lacks; and for each entry without a decision."""
+    chain = {e.seq: e for e in entries(workspace, run_id) if e.action in {"decision", "adjudication"}}
+    said: list[str] = []
+    for made, item, _ in _rows(workspace, run_id):
+        entry = chain.pop(made.entry, None)
+        if entry is None:
+            said.append(f"the decision on {item.row_id} by {made.reviewer} is not in the chain")
+            continue
+        told = entry.payload
+        same = (entry.actor, told["row"], told["kind"], told["label"], told["reason"], told["revision"]) == (
+            made.reviewer, item.row_id, made.kind, made.label, made.reason, made.revision,
+        )  # fmt: skip
+        note = not made.note or (told["note"] is not None and matches(made.note, made.note_salt, told["note"]))
+        if not same or not note:
+            said.append(f"the decision on {item.row_id} by {made.reviewer} is not the one in the chain")
+    said += [f"entry {seq} of the chain has no decision" for seq in chain]
+    return said
+
+
+def _rows(workspace: Workspace, run_id: str) -> list[Row[tuple[DecisionRow, ItemRow, int | None]]]:
+    query = (
+        select(DecisionRow, ItemRow, StandingRow.decision_id)
+        .join(ItemRow, ItemRow.id == DecisionRow.item_id)
+        .outerjoin(StandingRow, StandingRow.decision_id == DecisionRow.id)
+        .where(ItemRow.run_id == run_id)
+        .order_by(DecisionRow.id)
+    )
+    with open_database(workspace).read() as session:
+        return list(session.execute(query))
+
+
+def _record(item: ItemRow, made: DecisionRow, standing: int | None, plans: dict[int, str]) -> dict[str, Any]:
+    return {
+        "round": item.round,
+        "queue": item.queue,
+        "row_id": item.row_id,
+        "position": item.position,
+        "why": item.why,
+        "slots": item.slots,
+        "machine_label": item.machine_label,
+        "reviewer": made.reviewer,
+        "role": made.role,
+        "revision": made.revision,
+        "kind": made.kind,
+        "label": -1 if made.label is None else made.label,
+        "reason": made.reason,
+        "seconds": np.nan if made.seconds is None else made.seconds,
+        "source": made.source,
+        "at": made.at,
+        "standing": standing is not None,
+        "plan": plans.get(item.round, "{}"),
+    }
+
+
+def plan_of(decisions: pd.DataFrame, number: int) -> dict[str, Any]:
+    """The plan of a round as plain data, from the decisions alone."""
+    found: dict[str, Any] = json.loads(decisions.loc[decisions["round"] == number, "plan"].iloc[0])
+    return found
