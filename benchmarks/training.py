@@ -62,7 +62,7 @@ TUNED: dict[str, Any] = {
 EPOCHS = 2
 
 
-class DistilTrainer(Trainer):
+class DistilTrainer(Trainer):  # type: ignore[misc] # transformers is not typed
     """The usual recipe: the teacher runs live inside compute_loss."""
 
     def __init__(self, teacher: torch.nn.Module, **given: Any) -> None:

@@ -56,7 +56,7 @@ def pick_device(name: str = "auto") -> torch.device:
 def profits_from_bf16(device: torch.device) -> bool:
     """True where bfloat16 products run in hardware; elsewhere they are emulated and slower than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         able = torch.cpu.get_capabilities()
         return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))

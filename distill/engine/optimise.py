@@ -51,13 +51,14 @@ class MasterAdamW:
         self._clip = clip
         named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
         self.names = [name for name, _ in named]
-        self._live = [parameter for _, parameter in named]
+        self._live: list[Tensor] = [parameter for _, parameter in named]
         self._mixed = any(parameter.dtype != torch.float32 for parameter in self._live)
         self._masters: list[Tensor] = list(self._live)
         if self._mixed:
             self._masters = [masters[name].clone().to(parameter.device) for name, parameter in named]
             for master in self._masters:
                 master.grad = torch.zeros_like(master)
+        self._grads = [master.grad for master in self._masters if master.grad is not None]
         decayed = [m for m, p in zip(self._masters, self._live, strict=True) if p.ndim > 1]
         plain = [m for m, p in zip(self._masters, self._live, strict=True) if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
@@ -67,7 +68,7 @@ class MasterAdamW:
         """Clip, update with ``share`` of the learning rate, and forget the gradients."""
         live: list[Any] = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self._live]
         if self._mixed:
-            torch._foreach_copy_([master.grad for master in self._masters], live)
+            torch._foreach_copy_(self._grads, live)
         torch.nn.utils.clip_grad_norm_(self._masters, self._clip, foreach=True)
         for group in self._adamw.param_groups:
             group["lr"] = self._rate * share

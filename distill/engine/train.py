@@ -126,8 +126,9 @@ def train_classifier(
     chosen = np.arange(len(texts), dtype=np.int64)
     if options.max_texts is not None and options.max_texts < len(texts):
         chosen = np.sort(generator(seed, 0x7E).permutation(len(texts))[: options.max_texts])
-    picked = [texts[i] for i in chosen]
-    picked_pairs = None if pairs is None else [pairs[i] for i in chosen]
+    rows = chosen.tolist()
+    picked = [texts[row] for row in rows]
+    picked_pairs = None if pairs is None else [pairs[row] for row in rows]
     limit = longest(loaded.tokenizer, loaded.model.config, max_tokens)
     encoded = encode(loaded.tokenizer, picked, picked_pairs, limit)
     training = _Training(loaded, encoded, targets[chosen], options, seed, limit, dev, arm, folder, monitor)
@@ -219,7 +220,7 @@ class _Training:
         loss = soft_target_loss(
             logits, self.targets[torch.from_numpy(rows)], options.temperature, options.hard_label_weight
         )
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         self.adamw.step(rate_at(at.step, self.steps, options.warmup, options.schedule))
         at.loss += loss.detach().double().cpu() * len(rows)
         at.loss_rows += len(rows)

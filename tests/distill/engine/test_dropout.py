@@ -14,7 +14,9 @@ def test_mask_keeps_the_share_and_the_expectation(p: float, dtype: torch.dtype) 
     kept = mask > 0
     share = float(kept.double().mean())
     assert share == pytest.approx(1 - p, abs=4 * (p * (1 - p) / mask.numel()) ** 0.5 + 1e-5)
-    assert mask[kept].unique().tolist() == pytest.approx([1 / (1 - p)], rel=1e-2 if dtype == torch.bfloat16 else 1e-4)
+    assert sorted(set(mask[kept].tolist())) == pytest.approx(
+        [1 / (1 - p)], rel=1e-2 if dtype == torch.bfloat16 else 1e-4
+    )
     assert mask.dtype == dtype
 
 
@@ -47,9 +49,10 @@ def test_adding_equals_dropping_and_adding() -> None:
 
 
 def test_modules_are_replaced_and_do_nothing_in_evaluation() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Sequential(torch.nn.Dropout(0.25))).eval()
+    nested = torch.nn.Sequential(torch.nn.Dropout(0.25))
+    model = torch.nn.Sequential(torch.nn.Linear(3, 3), nested).eval()
     use_quick_dropout(model)
-    inner = model[1][0]
+    inner = nested[0]
     assert isinstance(inner, QuickDropout) and inner.p == 0.25 and not inner.training
     states = torch.randn(4, 3)
     assert torch.equal(inner(states), states)

@@ -190,6 +190,11 @@ def test_pack_alias_goes_through_the_digest_check(tmp_path: Path, monkeypatch: p
 
     folder = tiny_model(tmp_path / "pack", None)
     asked: list[str] = []
-    monkeypatch.setattr(packs, "model_dir", lambda name: asked.append(name) or folder)
+
+    def found(name: str) -> Path:
+        asked.append(name)
+        return folder
+
+    monkeypatch.setattr(packs, "model_dir", found)
     load_classifier("pack:minilm", LABELS, new_head=True)
     assert asked == ["minilm"]

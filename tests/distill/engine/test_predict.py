@@ -46,17 +46,15 @@ def test_columns_follow_the_labels(classifier: Path) -> None:
 def test_the_same_text_is_asked_once(classifier: Path) -> None:
     told: list[int] = []
     counts: list[int] = []
-    probs = _predictor(classifier, batch_size=2).probabilities(
-        ["bad", "great", "bad", "seat w1"],
-        progress=counts.append,
-        completed=lambda positions, answers: told.extend(positions) or _same(answers, positions, told),
-    )
+
+    def completed(positions: np.ndarray, answers: np.ndarray) -> None:
+        assert answers.shape == (len(positions), 3)
+        told.extend(positions)
+
+    texts = ["bad", "great", "bad", "seat w1"]
+    probs = _predictor(classifier, batch_size=2).probabilities(texts, progress=counts.append, completed=completed)
     np.testing.assert_array_equal(probs[0], probs[2])
     assert sorted(told) == [0, 1, 2, 3] and counts[-1] == 4 and len(counts) == 2
-
-
-def _same(answers: np.ndarray, positions: np.ndarray, _: list[int]) -> None:
-    assert answers.shape == (len(positions), 3)
 
 
 def test_pairs_matter(classifier: Path) -> None:
