@@ -170,6 +170,11 @@ def _drop_near_duplicates(rows: Rows, threshold: float, progress: Progress | Non
                 )
         rows.drop(removed, "near-duplicate across the split")
     total = rows.dropped.get("near-duplicate across the split", 0)
+    if by_split.get("pool") and not (rows.frame["split"] == "pool").any():
+        raise DataError(
+            f"All {by_split['pool']:,} rows of the pool repeat a test or dev row nearly word for word.",
+            hint="Give more varied texts, or raise 'near_duplicate' in the split.",
+        )
     if total:
         where = ", ".join(f"{by_split[part]:,} from {part}" for part in ("dev", "pool", "train") if part in by_split)
         rows.notes.append(

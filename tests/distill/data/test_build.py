@@ -78,8 +78,8 @@ def test_no_text_and_no_near_duplicate_straddles_the_split(tmp_path: Path, texts
         columns["split"] = "split"
     try:
         rows = build(tmp_path, data, columns=columns).examples.frame
-    except DataError:
-        assert len(set(texts)) < 3
+    except DataError as error:
+        assert "repeat a test or dev row" in error.message or "No row is left" in error.message
         return
     parts: dict[str, set[str]] = {part: set(rows.loc[rows["split"] == part, "text"]) for part in SPLITS}
     for kept, others in (("test", ("dev", "pool", "train")), ("dev", ("pool", "train"))):
@@ -99,6 +99,14 @@ def test_near_duplicates_are_removed_from_the_pool_and_reported(tmp_path: Path) 
     pairs = {(pair["kept"], pair["removed"]) for pair in result.report["near_duplicate_pairs"]}
     assert pairs == {("3", "50"), ("4", "60")}
     assert any("1 word for word" in note for note in result.notes)
+
+
+def test_a_pool_that_only_repeats_the_test_is_refused(tmp_path: Path) -> None:
+    texts = [f"Dear customer, your parcel with the number {i} will be with you tomorrow morning" for i in range(60)]
+    data = pd.DataFrame({"text": texts, "label": ["a", "b"] * 30})
+    with pytest.raises(DataError, match="rows of the pool repeat a test or dev row"):
+        build(tmp_path, data)
+    assert build(tmp_path, data, split={"near_duplicate": 1.0}).report["near_duplicates"] == 0
 
 
 def test_duplicates_and_their_conflicts_are_counted_and_stay_together(tmp_path: Path) -> None:
