@@ -1,0 +1,92 @@
+"""Results of a run's review for pages and the command line, from the database and the run's files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from auditor.review.frame import load_frame
+from auditor.review.outcome import Lot, LotOutcome, lot_outcome
+from auditor.review.rounds import SAMPLE, Round
+from auditor.review.tables import DecisionRow, ItemRow, StandingRow
+from distill.db import open_database
+from distill.store import Run
+from distill.workspace import Workspace
+
+
+def lot_of_run(run: Run) -> Lot:
+    """The labels under review as the estimators want them."""
+    frame = load_frame(run)
+    return Lot(frame.ids, frame.label, frame.confidence, frame.groups)
+
+
+def early_look(workspace: Workspace, now: Round) -> LotOutcome | None:
+    """What the simple random sample says so far, from a few counts alone, quick enough to be drawn after each decision; None before
+    the first."""
+    n, wrong, still = _counts(workspace, now)
+    return lot_outcome(now.plan, n, wrong, still) if n else None
+
+
+def _counts(workspace: Workspace, now: Round) -> tuple[int, int, int]:
+    """Decided, wrong and open cards of the simple random sample."""
+    query = (
+        select(ItemRow.id, ItemRow.machine_label, DecisionRow.kind, DecisionRow.label, StandingRow.role)
+        .join(StandingRow, StandingRow.item_id == ItemRow.id)
+        .join(DecisionRow, DecisionRow.id == StandingRow.decision_id)
+        .where(ItemRow.run_id == now.run_id, ItemRow.round == now.number, ItemRow.queue == SAMPLE)
+    )
+    said: dict[int, set[tuple[str, int | None]]] = {}
+    settled: dict[int, tuple[str, int | None]] = {}
+    machine: dict[int, int] = {}
+    with open_database(workspace).read() as session:
+        for item, label, kind, given, role in session.execute(query):
+            machine[item] = label
+            if role == "adjudicator":
+                settled[item] = (kind, given)
+            else:
+                said.setdefault(item, set()).add((kind, given))
+    wrong = still = 0
+    for item, answers in said.items():
+        final = settled.get(item) or (next(iter(answers)) if len(answers) == 1 else None)
+        if final is None or final[0] == "skip":
+            still += 1
+        elif final[0] == "none" or final[1] != machine[item]:
+            wrong += 1
+    return len(said), wrong, still
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A card on which two people differ: what each said (label index, None for 'none fits' or 'skip')."""
+
+    item_id: int
+    row_id: str
+    row_index: int
+    said: tuple[tuple[str, str, int | None], ...]
+
+
+def differences(workspace: Workspace, now: Round) -> list[Difference]:
+    """Cards that wait for an adjudication, in the order of review."""
+    query = (
+        select(ItemRow, DecisionRow.reviewer, DecisionRow.kind, DecisionRow.label, StandingRow.role)
+        .join(StandingRow, StandingRow.item_id == ItemRow.id)
+        .join(DecisionRow, DecisionRow.id == StandingRow.decision_id)
+        .where(ItemRow.run_id == now.run_id, ItemRow.round == now.number, ItemRow.slots > 1)
+        .order_by(ItemRow.position, DecisionRow.id)
+    )
+    items: dict[int, ItemRow] = {}
+    said: dict[int, list[tuple[str, str, int | None]]] = {}
+    settled: set[int] = set()
+    with open_database(workspace).read() as session:
+        for item, reviewer, kind, label, role in session.execute(query):
+            items[item.id] = item
+            if role == "adjudicator":
+                settled.add(item.id)
+            else:
+                said.setdefault(item.id, []).append((reviewer, kind, label))
+    return [
+        Difference(key, items[key].row_id, items[key].row_index, tuple(answers))
+        for key, answers in said.items()
+        if key not in settled and len({(kind, label) for _, kind, label in answers}) > 1
+    ]
