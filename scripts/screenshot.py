@@ -86,8 +86,9 @@ def serve(home: Path) -> Iterator[str]:
 
 def settled(page: Page) -> None:
     """Wait until the script has run and the charts are drawn."""
+    page.wait_for_timeout(400)  # what was just clicked has to reach the server first
     page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=60_000)
-    page.wait_for_timeout(1_500)
+    page.wait_for_timeout(800)
 
 
 def shoot(page: Page, address: str, name: str, path: str, out: Path, theme: str) -> None:

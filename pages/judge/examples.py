@@ -113,16 +113,16 @@ def _asked(run: Run, meta: ViewMeta) -> ExamplesFilter:
     spec = run.spec
     arms = [arm for arm in meta.arms if arm != TEACHER] or list(meta.arms)
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
-        search = st.text_input("Search", key=f"search_{run.id}", type="search", placeholder="Words", width=170)
+        search = st.text_input("Search", key=f"search_{run.id}", type="search", placeholder="Words", width=150)
         arm = st.selectbox(
             "Student", arms, index=arms.index(meta.candidate) if meta.candidate in arms else 0,
-            format_func=lambda a: arm_label(spec, a), key=f"arm_{run.id}", width=170,
+            format_func=lambda a: arm_label(spec, a), key=f"arm_{run.id}", width=155,
         )  # fmt: skip
         label = st.selectbox(
-            "Class", [ANY, *meta.labels], format_func=lambda c: one_line(c, 40), key=f"class_{run.id}", width=125
+            "Class", [ANY, *meta.labels], format_func=lambda c: one_line(c, 40), key=f"class_{run.id}", width=115
         )
         group = _group(run, meta)
-        order = st.selectbox("Order", list(ORDERS), index=1, key=f"order_{run.id}", width=185)
+        order = st.selectbox("Order", list(ORDERS), index=1, key=f"order_{run.id}", width=180)
         with st.popover("More", icon=":material/tune:"):
             low, high = st.slider("Student's confidence, %", 0, 100, (0, 100), key=f"confidence_{run.id}")
             sides = ["people", "teacher", "student"] if meta.labelled else ["teacher", "student"]
@@ -153,7 +153,7 @@ def _group(run: Run, meta: ViewMeta) -> tuple[str, str] | None:
     if not options:
         return None
     return st.selectbox(
-        "Group", [None, *options], key=f"group_{run.id}", width=140,
+        "Group", [None, *options], key=f"group_{run.id}", width=130,
         format_func=lambda g: ANY if g is None else f"{one_line(g[0], 24)}: {one_line(g[1], 30)}",
     )  # fmt: skip
 
@@ -162,12 +162,12 @@ def _row(spec: RunSpec, meta: ViewMeta, row: ExampleRow, arm: str) -> None:
     teacher, student = row.arm(TEACHER), row.arm(arm)
     with st.container(border=True, gap="small", key=f"item_{row.row_id}"):
         head, opener = st.columns([9, 1.2], vertical_alignment="top")
-        with head:
+        with head, st.container(gap="xsmall"):
             st.text(visible(row.text, PREVIEW))
             if row.pair is not None:
                 st.text("↳ " + visible(row.pair, PREVIEW))
             _facts(row)
-        with opener:
+        with opener, st.container(horizontal_alignment="right"):
             if st.button("Open", key=f"open_{row.row_id}", icon=":material/open_in_full:", type="tertiary"):
                 state.choose_item(row.row_id)
                 st.rerun()

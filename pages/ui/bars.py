@@ -20,6 +20,7 @@ OUTCOMES = {
     "both right": "= both right",
     "both wrong": "= both wrong",
 }
+_FIGURE_SPACE = "\u2007"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -55,8 +56,9 @@ def bar(share: float, cells: int) -> str:
 
 
 def _share(view: ArmView, k: int, labels: Sequence[str]) -> str:
-    text = f"{100 * view.probs[k]:.0f} %".rjust(5, "\u2007")
-    return f"**{text}**" if labels[k] == view.answer else text
+    text = f"{100 * view.probs[k]:.0f} %"
+    room = _FIGURE_SPACE * (len("100 %") - len(text))  # so that the bars of a column begin at one place
+    return room + (f"**{text}**" if labels[k] == view.answer else text)
 
 
 def _against(view: ArmView) -> str:

@@ -181,13 +181,13 @@ def confusion_chart(rows: Sequence[dict[str, Any]], spec: RunSpec, arm: str, lim
             y=[charts.label(label, 18) for label in order],
             customdata=counts.to_numpy(),
             coloraxis="coloraxis",
-            texttemplate="%{z:.0f}" if len(order) <= 12 else None,
             hovertemplate="true %{y}, predicted %{x}: %{z:.1f} %, about %{customdata:.0f} texts<extra></extra>",
             xgap=2,
             ygap=2,
             row=1,
             col=column,
         )
+        _cell_figures(made, 100 * share.to_numpy(), [charts.label(label, 18) for label in order], column)
     made.update_annotations(font_size=13)
     made.update_layout(
         height=110 + 46 * min(max(len(order), 3), 10),
@@ -201,6 +201,22 @@ def confusion_chart(rows: Sequence[dict[str, Any]], spec: RunSpec, arm: str, lim
     made.update_yaxes(title="true", row=1, col=1)
     table = frame.assign(arm=[arm_label(spec, name) for name in frame["arm"]], share=(100 * frame["share"]).round(1))
     return made, table.rename(columns={"share": "share, %"})
+
+
+def _cell_figures(made: go.Figure, shares: Any, names: list[str], column: int) -> None:
+    """Write the shares into the cells: white on the dark ones, in the theme's own colour on the pale ones."""
+    for dark in (True, False):
+        cells = [
+            (x, y, f"{shares[i][j]:.0f}")
+            for i, y in enumerate(names)
+            for j, x in enumerate(names)
+            if shares[i][j] == shares[i][j] and (shares[i][j] > 45) is dark
+        ]
+        xs, ys, texts = ([cell[k] for cell in cells] for k in range(3))
+        font = {"color": "white"} if dark else None
+        made.add_scatter(
+            x=xs, y=ys, text=texts, mode="text", textfont=font, hoverinfo="skip", showlegend=False, row=1, col=column
+        )
 
 
 def reliability_chart(rows: Sequence[dict[str, Any]], spec: RunSpec, arms: Sequence[str], scaled: bool) -> Drawn | None:

@@ -27,7 +27,8 @@ from distill.spec import check_options
 from pages.ui.text import escaped
 
 M = TypeVar("M", bound=BaseModel)
-FEW = 4  # so many choices fit side by side
+FEW = 4  # so many choices fit side by side,
+SHORT = 16  # when their names have no more characters than this together
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _choice(label: str, explain: str | None, options: list[Any], value: Any, opt
     if optional:
         options = [None, *options]
     shown = {option: "not set" if option is None else str(option) for option in options}
-    if len(options) <= FEW:
+    if len(options) <= FEW and sum(map(len, shown.values())) <= SHORT:
         return st.segmented_control(
             label, options, default=value, required=True, format_func=shown.__getitem__, key=key, help=explain
         )

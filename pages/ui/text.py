@@ -7,6 +7,7 @@ import unicodedata
 
 LONGEST = 2_000
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:=&^\"'])")
+_ADDRESS = re.compile(r"(?i)(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)")
 _BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C}
 
 
@@ -28,8 +29,11 @@ def one_line(value: object, limit: int = 160) -> str:
 
 
 def escaped(value: object, limit: int = 160) -> str:
-    """``value`` on one line for a place where Streamlit reads Markdown (labels, captions, help): every mark is taken literally."""
-    return _MARKDOWN.sub(r"\\\1", one_line(value, limit))
+    """``value`` on one line for a place where Streamlit reads Markdown (labels, captions, help): every mark is taken literally.
+
+    Bare addresses would become links even so; a word joiner (invisible, of no width) keeps them apart.
+    """
+    return _MARKDOWN.sub(r"\\\1", _ADDRESS.sub("\u2060", one_line(value, limit)))
 
 
 def _visible_character(character: str) -> str:

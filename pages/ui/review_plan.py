@@ -1,0 +1,124 @@
+"""Planning a round: what will this sample prove? Answered before anybody starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from auditor.review.frame import load_frame
+from auditor.review.plan import Plan, Promise, Wishes, promise, wishes_from
+from auditor.review.rounds import begin, propose
+from auditor.review.targeted import SOURCES, Dealt, add_targeted
+from distill.store import Run
+from pages.ui import cache, charts, palette, people
+from pages.ui.text import escaped
+
+
+def draw(run: Run) -> None:
+    """The choices, their promise, and the button that freezes them."""
+    frame = load_frame(run)
+    left, right = st.columns([1, 1.4], gap="large")
+    with left:
+        wishes, targeted, each = _choices(run, sorted(frame.groups))
+    with st.spinner("Reading the labels …", show_time=False):
+        plan = propose(run, wishes)
+    with right:
+        _promise(plan, promise(plan))
+    reviewer = people.name_or_ask("Your name stands beside the plan in the evidence chain.", "review_plan_name")
+    if st.button(
+        "Freeze the plan and start",
+        type="primary",
+        icon=":material/lock:",
+        key="review_begin",
+        disabled=not reviewer,
+        help="Seed, frame digest and plan go into the evidence chain first; they cannot be changed afterwards.",
+    ):
+        begin(cache.workspace(), run, wishes, reviewer)
+        if targeted:
+            with st.spinner("Looking for suspicious labels …"):
+                say_dealt(add_targeted(cache.workspace(), run, tuple(targeted), each, reviewer))
+        st.rerun()
+
+
+def say_dealt(dealt: Dealt) -> None:
+    """Which source of the targeted queue gave how many cards."""
+    pieces = [f"{name} {cards:,}" for name, cards in dealt.cards.items()]
+    pieces += [f"{name}: none, {reason}" for name, reason in dealt.missing.items()]
+    st.toast(escaped("Targeted queue: " + " · ".join(pieces), 600))
+
+
+def _choices(run: Run, groups: list[str]) -> tuple[Wishes, list[str], int]:
+    spec = run.spec.review
+    method = st.segmented_control(
+        "How many",
+        ["fraction", "limiting quality"],
+        default="fraction",
+        required=True,
+        key="plan_method",
+        help="A share of the labels, or the smallest sample that passes good lots and refuses bad ones.",
+    )
+    values: dict[str, Any] = {"method": method or "fraction", "seed": spec.seed}
+    if values["method"] == "fraction":
+        values["fraction"] = (
+            st.slider("Share to check, %", 1, 100, round(100 * spec.fraction), key="plan_fraction") / 100
+        )
+        wrong = st.number_input(
+            "Acceptable share wrong, %", 0.1, 99.0, 100 * spec.max_wrong, 0.5, key="plan_wrong", format="%.1f"
+        )
+        values["max_wrong"] = wrong / 100
+    else:
+        with st.container(horizontal=True):
+            values["aql"] = st.number_input("Pass up to, % wrong", 0.0, 98.0, 1.0, 0.5, key="plan_aql") / 100
+            sure = st.number_input("… this often, %", 51.0, 99.9, 95.0, 1.0, key="plan_alpha")
+        with st.container(horizontal=True):
+            values["lq"] = st.number_input("Refuse from, % wrong", 0.1, 99.0, 5.0, 0.5, key="plan_lq") / 100
+            hard = st.number_input("… this often, %", 51.0, 99.9, 90.0, 1.0, key="plan_beta")
+        values |= {"producer_risk": round(1 - sure / 100, 6), "consumer_risk": round(1 - hard / 100, 6)}
+    with st.expander("Two people, strata, targeted queue, seed"):
+        values["double_share"] = st.slider("Cards that two people decide, %", 0, 100, 10, key="plan_double") / 100
+        if st.toggle("Further cards within strata, for the estimates", key="plan_strata"):
+            values["strata"] = _strata(groups)
+        targeted = st.multiselect(
+            "Targeted queue", list(SOURCES), default=["entropy", "label quality"], key="plan_targeted"
+        )
+        each = st.number_input("At most so many cards from each", 1, 5_000, 50, key="plan_each")
+        values["seed"] = st.number_input("Seed", 0, 2**31 - 1, spec.seed, key="plan_seed")
+    return wishes_from(values), targeted, int(each)
+
+
+def _strata(groups: list[str]) -> dict[str, Any]:
+    extra = st.number_input("About so many", 1, 100_000, 200, key="plan_extra")
+    minimum = st.number_input("At least, in each stratum", 1, 1_000, 5, key="plan_minimum")
+    group = st.selectbox(
+        "Group", [None, *groups], key="plan_group", format_func=lambda g: "none" if g is None else escaped(g, 40)
+    )
+    st.caption("Strata are confidence × class × group. The lot is still judged on the simple random sample alone.")
+    return {"extra": int(extra), "minimum": int(minimum), "group": group}
+
+
+def _promise(plan: Plan, said: Promise) -> None:
+    with st.container(border=True):
+        st.markdown("**What will this sample prove?**")
+        st.markdown(escaped(said.sentence, 700))
+        lines = [f"- {w:,} wrong: at most **{100 * rate:.3g} %** of the lot are" for w, rate in said.examples]
+        st.markdown("\n".join(lines))
+        st.caption(
+            f"{plan.doubles:,} of the cards go to two people. Frame {plan.frame[:12]}…, seed {plan.wishes.seed}. "
+            "A skipped card counts as wrong in the upper bound."
+        )
+    figure = charts.figure(
+        height=250,
+        xaxis=charts.axis("share of wrong labels in the lot, %"),
+        yaxis=charts.axis("chance that it is accepted, %", range=[-3, 103]),
+    )
+    figure.add_scatter(
+        x=100 * said.rates, y=100 * said.accepted, mode="lines", line={"color": palette.BLUE, "width": 2.5},
+        hovertemplate="%{x:.2f} % wrong: accepted %{y:.1f} %<extra></extra>",
+    )  # fmt: skip
+    charts.line_at(figure, x=100 * plan.limit, label=f"limit {100 * plan.limit:.3g} %")
+    table = (
+        pd.DataFrame({"wrong in the lot, %": 100 * said.rates, "accepted, %": 100 * said.accepted}).iloc[::5].round(2)
+    )
+    charts.show(figure, table, key="review_oc", says="Operating characteristic: how often such a lot is accepted")
