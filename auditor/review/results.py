@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import case, func, select
 
 from auditor.review.frame import load_frame
 from auditor.review.outcome import Lot, LotOutcome, lot_outcome
@@ -13,6 +13,8 @@ from auditor.review.tables import DecisionRow, ItemRow, StandingRow
 from distill.db import open_database
 from distill.store import Run
 from distill.workspace import Workspace
+
+OPEN = -2  # a skipped card, or one on which people differ
 
 
 def lot_of_run(run: Run) -> Lot:
@@ -30,30 +32,30 @@ def early_look(workspace: Workspace, now: Round) -> LotOutcome | None:
 
 def _counts(workspace: Workspace, now: Round) -> tuple[int, int, int]:
     """Decided, wrong and open cards of the simple random sample."""
-    query = (
-        select(ItemRow.id, ItemRow.machine_label, DecisionRow.kind, DecisionRow.label, StandingRow.role)
+    code = case((DecisionRow.kind == "label", DecisionRow.label), (DecisionRow.kind == "none", -1), else_=OPEN)
+    said = case((StandingRow.role == "reviewer", code))
+    settled = func.max(case((StandingRow.role == "adjudicator", code)))
+    final = func.coalesce(settled, case((func.min(said) == func.max(said), func.min(said)), else_=OPEN))
+    cards = (
+        select(final.label("final"), func.max(ItemRow.machine_label).label("machine"))
         .join(StandingRow, StandingRow.item_id == ItemRow.id)
         .join(DecisionRow, DecisionRow.id == StandingRow.decision_id)
         .where(ItemRow.run_id == now.run_id, ItemRow.round == now.number, ItemRow.queue == SAMPLE)
+        .group_by(ItemRow.id)
+        .subquery()
     )
-    said: dict[int, set[tuple[str, int | None]]] = {}
-    settled: dict[int, tuple[str, int | None]] = {}
-    machine: dict[int, int] = {}
+    wrong = func.count().filter((cards.c.final != OPEN) & (cards.c.final != cards.c.machine))
+    counts = select(func.count(), wrong, func.count().filter(cards.c.final == OPEN)).select_from(cards)
     with open_database(workspace).read() as session:
-        for item, label, kind, given, role in session.execute(query):
-            machine[item] = label
-            if role == "adjudicator":
-                settled[item] = (kind, given)
-            else:
-                said.setdefault(item, set()).add((kind, given))
-    wrong = still = 0
-    for item, answers in said.items():
-        final = settled.get(item) or (next(iter(answers)) if len(answers) == 1 else None)
-        if final is None or final[0] == "skip":
-            still += 1
-        elif final[0] == "none" or final[1] != machine[item]:
-            wrong += 1
-    return len(said), wrong, still
+        found = session.execute(counts).one()
+    return int(found[0]), int(found[1]), int(found[2])
+
+
+def newest_decision(workspace: Workspace, run_id: str) -> int:
+    """Id of the newest decision of a run, 0 before the first: what changes when results change."""
+    query = select(func.max(DecisionRow.id)).join(ItemRow, ItemRow.id == DecisionRow.item_id)
+    with open_database(workspace).read() as session:
+        return session.scalar(query.where(ItemRow.run_id == run_id)) or 0
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,36 @@ def add_targeted(workspace: Workspace, run: Run, sources: tuple[str, ...], each:
     return Dealt(cards, missing)
 
 
+def add_rows(workspace: Workspace, run: Run, positions: Ints, why: str, by: str) -> int:
+    """Add single labels, by their position in the frame, to the open round's targeted queue; returns how many were not in the round yet.
+
+    Raises:
+        ReviewError: no name, or no open round.
+    """
+    by = require_name(by)
+    now = require_round(workspace, run.id)
+    frame = load_frame(run)
+    check_frame(now.plan, frame)
+    with open_database(workspace).write() as session:
+        row = session.get_one(PlanRow, (run.id, now.number))
+        query = select(ItemRow.row_index).where(ItemRow.run_id == run.id, ItemRow.round == now.number)
+        taken = set(session.scalars(query))
+        fresh = np.array([int(p) for p in positions if int(p) not in taken], dtype=np.int64)
+        if len(fresh):
+            append(session, run.id, by, "plan", {"round": now.number, "targeted": {why: len(fresh)}})
+            deal(session, row, frame, fresh, TARGETED, why=why)
+    return len(fresh)
+
+
+def similar(frame: LabelFrame, text: str, count: int = 10) -> Ints:
+    """Positions of the labelled texts that share most words with ``text`` (cosine of hashed word counts), the nearest first."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    words = HashingVectorizer(n_features=2**18, alternate_sign=False)
+    near = np.asarray((words.transform(frame.table["text"].to_pylist()) @ words.transform([text]).T).todense()).ravel()
+    return _only(_order(near), near > 0)[:count]
+
+
 def by_entropy(_run: Run, frame: LabelFrame) -> Ints:
     """Positions by the entropy of the teacher's distribution, the least sure first."""
     p = np.clip(frame.probs, 1e-12, 1.0)

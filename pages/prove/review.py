@@ -50,14 +50,20 @@ def render() -> None:
         return
     if now.closed:
         st.warning(f"Round {now.number} was closed early: {escaped(now.closed, 300)}", icon=":material/block:")
+    top = st.container()
     found = review_results.found(run, now)
-    review_results.answer(found, now)
     done = now.closed or (found is not None and found.lot.final)
     if done and st.toggle("Plan another round", key="review_again"):
         review_plan.draw(run)
         return
     _sent_here(run, now)
     view = _view(now, bool(done))
+    with top:
+        # while cards are decided only they are redrawn: a count up here would be stale, the plan is not
+        if view in {CARDS, TARGETED} and not done:
+            review_results.aim(now)
+        else:
+            review_results.answer(found, now)
     if view == RESULTS:
         review_results.draw(run, now, found)
         return

@@ -81,7 +81,11 @@ def _draw(place: Desk) -> None:
     if last is not None:
         _last(place, frame, last)
     if place.queue == "sample":
-        _early(early_look(workspace, place.now))
+        lot = early_look(workspace, place.now)
+        if lot is not None and lot.final and not state.get(place.key("final")):
+            state.put(place.key("final"), True)
+            st.rerun()  # the whole page: now there is a result
+        _early(lot)
 
 
 def _progress(place: Desk) -> None:

@@ -11,6 +11,7 @@ import streamlit as st
 from auditor.review.agreement import Agreements, agreements
 from auditor.review.frame import load_frame
 from auditor.review.outcome import Outcome, Rate, lot_sentence, outcome
+from auditor.review.plan import promise
 from auditor.review.records import decisions_frame
 from auditor.review.results import lot_of_run, newest_decision
 from auditor.review.rounds import Round
@@ -40,6 +41,13 @@ def _agreements(run_id: str, number: int, newest: int, classes: int) -> Agreemen
     return agreements(decisions_frame(cache.workspace(), run_id), number, classes)
 
 
+def aim(now: Round) -> None:
+    """The plan and what it proves, as long as there is no result."""
+    with st.container(border=True, key="review_answer", gap="xsmall"):
+        st.markdown(f"**Plan.** {escaped(promise(now.plan).sentence, 700)}")
+        _planned(now)
+
+
 def answer(found: Outcome | None, now: Round) -> None:
     """The page's first sentence."""
     if found is None:
@@ -53,11 +61,15 @@ def answer(found: Outcome | None, now: Round) -> None:
     icon, colour = palette.STATE_ICONS[state], palette.STATE_COLOURS[state]
     with st.container(border=True, key="review_answer", gap="xsmall"):
         st.subheader(f"{icon} :{colour}[{escaped(sentence, 500)}]", anchor=False)
-        strata = " Further cards within strata serve the estimates." if now.plan.wishes.strata else ""
-        st.caption(
-            f"Round {now.number}, planned by {escaped(now.by)} {figures.ago(now.at)}: {now.plan.n:,} of {now.plan.lot:,} labels, "
-            f"a simple random sample, seed {now.plan.wishes.seed}, frozen and logged before the first card.{strata}"
-        )
+        _planned(now)
+
+
+def _planned(now: Round) -> None:
+    strata = " Further cards within strata serve the estimates." if now.plan.wishes.strata else ""
+    st.caption(
+        f"Round {now.number}, planned by {escaped(now.by)} {figures.ago(now.at)}: seed {now.plan.wishes.seed}, frame "
+        f"{now.plan.frame[:12]}…, frozen and logged before the first card.{strata}"
+    )
 
 
 def draw(run: Run, now: Round, result: Outcome | None) -> None:
