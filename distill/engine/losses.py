@@ -23,6 +23,7 @@ def soft_target_loss(
     hard_labels: Tensor | None = None,
     *,
     total: int | None = None,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """(1 − w) · T² · KL(teacher_T ‖ student_T) + w · cross-entropy with the label, in nats.
 
@@ -37,6 +38,7 @@ def soft_target_loss(
         hard_label_weight: w in [0, 1].
         hard_labels: [n] indices; the teacher's most probable label when None.
         total: rows in the whole batch, when this is a piece of it; n when None.
+        weights: [n], how much each row counts; 1 when None. Their sum is not divided by, so they should have mean 1.
 
     Returns:
         A scalar. It is 0, and so is its gradient, when the student equals the teacher and w is 0.
@@ -48,9 +50,28 @@ def soft_target_loss(
     if hard_label_weight < 1:
         target = soften(probs, temperature)
         log_student = functional.log_softmax(logits / temperature, dim=-1)
-        divergence = functional.kl_div(log_student, target, reduction="sum")
+        divergence = _summed(functional.kl_div(log_student, target, reduction="none").sum(dim=-1), weights)
         loss = loss + (1 - hard_label_weight) * temperature**2 * divergence / rows
     if hard_label_weight > 0:
         hard = probs.argmax(dim=-1) if hard_labels is None else hard_labels
-        loss = loss + hard_label_weight * functional.cross_entropy(logits, hard, reduction="sum") / rows
+        loss = (
+            loss + hard_label_weight * _summed(functional.cross_entropy(logits, hard, reduction="none"), weights) / rows
+        )
     return loss
+
+
+def pairing_loss(logits: Tensor, twin_logits: Tensor, *, total: int | None = None) -> Tensor:
+    """Mean over classes of the squared difference of logits, summed over pairs and divided by ``total``.
+
+    Counterfactual logit pairing (Garg et al. 2019, "Counterfactual Fairness in Text Classification through Robustness").
+
+    Args:
+        logits, twin_logits: [m, k] of a text and of its counterfactual.
+        total: rows in the whole batch, those without a twin included; m when None.
+    """
+    difference = logits.float() - twin_logits.float()
+    return difference.square().mean(dim=-1).sum() / (logits.shape[0] if total is None else total)
+
+
+def _summed(rows: Tensor, weights: Tensor | None) -> Tensor:
+    return rows.sum() if weights is None else (rows * weights.to(rows.dtype)).sum()

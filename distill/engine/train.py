@@ -22,8 +22,9 @@ from distill.engine import generator, pick_device, pick_dtype, seed_everything
 from distill.engine.checkpoint import discard_state, load_state, random_states, restore_random, save_state
 from distill.engine.encode import Encoded, encode, longest, shuffled_batches, sorted_batches
 from distill.engine.forward import Forward
+from distill.engine.lesson import Lesson, Twins, pairing_of
 from distill.engine.loading import LoadedClassifier
-from distill.engine.losses import soft_target_loss
+from distill.engine.losses import pairing_loss, soft_target_loss
 from distill.engine.optimise import MasterAdamW, rate_at
 from distill.errors import Cancelled, DataError, ModelError
 from distill.files import digest_of
@@ -94,6 +95,8 @@ def train_classifier(
     arm: str,
     folder: Path,
     monitor: Monitor,
+    weights: Floats | None = None,
+    twins: Twins | None = None,
     checkpoint_every_seconds: float = 20.0,
 ) -> TrainResult:
     """Train ``loaded`` (in place) on ``targets``, or go on where an interrupted training of the same kind stopped.
@@ -111,6 +114,8 @@ def train_classifier(
         arm: name for the curves.
         folder: ``checkpoint/`` goes there and is removed at the end.
         monitor: gets progress (unit 'texts') and curves, and may cancel.
+        weights: of each text in the loss, shape [n], mean 1; all alike when None.
+        twins: second texts whose logits are drawn to those of the first; only for single texts.
         checkpoint_every_seconds: how much work a kill may cost.
 
     Raises:
@@ -130,8 +135,10 @@ def train_classifier(
     picked = [texts[row] for row in rows]
     picked_pairs = None if pairs is None else [pairs[row] for row in rows]
     limit = longest(loaded.tokenizer, loaded.model.config, max_tokens)
-    encoded = encode(loaded.tokenizer, picked, picked_pairs, limit)
-    training = _Training(loaded, encoded, targets[chosen], options, seed, limit, dev, arm, folder, monitor)
+    pairing = pairing_of(twins, pairs, chosen)
+    encoded = encode(loaded.tokenizer, [*picked, *pairing.texts], picked_pairs, limit)
+    lesson = Lesson(encoded, targets[chosen], None if weights is None else weights[chosen], pairing)
+    training = _Training(loaded, lesson, options, seed, limit, dev, arm, folder, monitor)
     return training.run(checkpoint_every_seconds)
 
 
@@ -148,8 +155,7 @@ class _Training:
     def __init__(
         self,
         loaded: LoadedClassifier,
-        encoded: Encoded,
-        targets: Floats,
+        lesson: Lesson,
         options: TrainingSpec,
         seed: int,
         max_tokens: int,
@@ -158,14 +164,15 @@ class _Training:
         folder: Path,
         monitor: Monitor,
     ) -> None:
-        self.loaded, self.encoded, self.options, self.seed = loaded, encoded, options, seed
+        self.loaded, self.lesson, self.options, self.seed = loaded, lesson, options, seed
         self.arm, self.folder, self.monitor = arm, folder / "checkpoint", monitor
         self.device = pick_device()
         self.dtype = pick_dtype(options.precision, self.device)
-        self.targets = torch.from_numpy(np.ascontiguousarray(targets)).float().to(self.device)
+        self.targets = torch.from_numpy(np.ascontiguousarray(lesson.targets)).float().to(self.device)
+        self.weights = None if lesson.weights is None else torch.from_numpy(lesson.weights).float().to(self.device)
         self.dev = dev
         self.dev_encoded = None if dev is None else encode(loaded.tokenizer, dev.texts, dev.pairs, max_tokens)
-        self.per_epoch = -(-len(encoded) // options.batch_size)
+        self.per_epoch = -(-len(lesson) // options.batch_size)
         self.steps = self.per_epoch * options.epochs
         every = max(1, options.checks_per_epoch)
         self.checks = {-(-self.per_epoch * (check + 1) // every) for check in range(every)}
@@ -174,7 +181,7 @@ class _Training:
             parameter.requires_grad_(True)
         if options.freeze_embeddings:
             freeze_embeddings(loaded.model)
-        self.fingerprint = self._fingerprint(targets)
+        self.fingerprint = self._fingerprint()
         # The compute copy may be bfloat16; ``loaded`` keeps the float32 values of what is frozen.
         self.model = copy.deepcopy(loaded.model).train()
         self.forward = Forward(self.model, self.device, self.dtype, max_tokens)
@@ -186,11 +193,11 @@ class _Training:
     def run(self, checkpoint_every: float) -> TrainResult:
         self._restore()
         began, saved = time.monotonic() - self.at.seconds, time.monotonic()
-        total = self.options.epochs * len(self.encoded)
+        total = self.options.epochs * len(self.lesson)
         self.monitor.restart(self.at.seen)
         try:
             while self.at.epoch < self.options.epochs and not self.at.stopped:
-                batches = shuffled_batches(self.encoded.lengths, self.options.batch_size, self.seed, self.at.epoch)
+                batches = shuffled_batches(self.lesson.lengths, self.options.batch_size, self.seed, self.at.epoch)
                 while self.at.batch < len(batches) and not self.at.stopped:
                     self._step(batches[self.at.batch])
                     self.at.seconds = time.monotonic() - began
@@ -208,7 +215,7 @@ class _Training:
         return TrainResult(
             self.loaded,
             self.at.step,
-            self.at.seen / len(self.encoded),
+            self.at.seen / len(self.lesson),
             time.monotonic() - began,
             self.at.best,
             self.at.seen,
@@ -216,10 +223,7 @@ class _Training:
 
     def _step(self, rows: Ints) -> None:
         options, at = self.options, self.at
-        logits = self.forward(self.encoded.batch(rows, self.device))
-        loss = soft_target_loss(
-            logits, self.targets[torch.from_numpy(rows)], options.temperature, options.hard_label_weight
-        )
+        loss = self._loss(rows)
         torch.autograd.backward(loss)
         self.adamw.step(rate_at(at.step, self.steps, options.warmup, options.schedule))
         at.loss += loss.detach().double().cpu() * len(rows)
@@ -231,6 +235,25 @@ class _Training:
             self._report_loss()
         if self.dev is not None and at.batch in self.checks:
             self._check_dev()
+
+    def _loss(self, rows: Ints) -> Tensor:
+        """Soft targets, and the twins' penalty where a row has one: rows and twins go through the model together."""
+        places, pairing = torch.from_numpy(rows), self.lesson.pairing
+        paired = np.flatnonzero(pairing.place[rows] >= 0)
+        together = np.concatenate([rows, pairing.place[rows[paired]]])
+        logits = self.forward(self.lesson.encoded.batch(together, self.device))
+        weights = None if self.weights is None else self.weights[places]
+        loss = soft_target_loss(
+            logits[: len(rows)],
+            self.targets[places],
+            self.options.temperature,
+            self.options.hard_label_weight,
+            weights=weights,
+        )
+        if not len(paired):
+            return loss
+        first = logits[torch.from_numpy(paired)]
+        return loss + pairing.strength * pairing_loss(first, logits[len(rows) :], total=len(rows))
 
     def _report_loss(self) -> None:
         mean = float(self.at.loss) / self.at.loss_rows
@@ -290,9 +313,10 @@ class _Training:
         restore_random(tensors, self.device)
         self.monitor.note(f"{self.arm}, seed {self.seed}: goes on after {self.at.seen} texts.")
 
-    def _fingerprint(self, targets: Floats) -> str:
+    def _fingerprint(self) -> str:
         """Digest of everything that decides the result: another training's checkpoint must not be taken up."""
-        data = hashlib.sha256(self.encoded.ids.tobytes() + self.encoded.offsets.tobytes() + targets.tobytes())
+        data = hashlib.sha256()
+        self.lesson.digest_into(data)
         if self.dev is not None and self.dev_encoded is not None:
             data.update(self.dev_encoded.ids.tobytes() + np.asarray(self.dev.target).tobytes())
         for parameter in self.loaded.model.parameters():
