@@ -22,6 +22,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # so that the script runs from anywhere
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 PAGES = {
     "runs": "",
@@ -32,14 +33,15 @@ PAGES = {
     "examples": "examples",
     "wizard": "",
 }
-sys.path.insert(0, str(ROOT))
 
 
 def fake_home(root: Path) -> None:
     """A workspace with a run of every status."""
+    from distill.store import Status
     from tests.fakes import make_fake_run
 
-    for number, status in enumerate(("failed", "interrupted", "queued", "awaiting_review", "cancelled", "running")):
+    statuses: tuple[Status, ...] = ("failed", "interrupted", "queued", "awaiting_review", "cancelled", "running")
+    for number, status in enumerate(statuses):
         make_fake_run(root, run_id=f"202601{number + 10}-120000-fake0{number}", status=status)
     make_fake_run(
         root, run_id="20260120-120000-fakebb", audit=True, seed=4, spec={"name": "airline tweets · article preset"}

@@ -266,26 +266,31 @@ def _gates(given: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
     """The gates as an editable table; a row needs one of the two limits."""
     CHECKS.names()  # fills the catalogue of measures
     present = AuditSpec.model_fields["gates"].default if given is None else [GateSpec.model_validate(g) for g in given]
-    start = state.once(
-        draft.key("gates_start"),
-        lambda: pd.DataFrame([g.model_dump() for g in present], columns=["measure", "at_least", "at_most", "required"]),
-    )
+    key = draft.key("gates")
+    if state.widget(key) is None:
+        # drawn anew: from then on the table must stay as it began, since the editor keeps edits against it
+        columns = ["measure", "at_least", "at_most", "required"]
+        made = pd.DataFrame([g.model_dump() for g in present], columns=columns)
+        state.put("gates_start", made.astype({"at_least": "float64", "at_most": "float64"}))
+    start: pd.DataFrame = state.get("gates_start")
     known = sorted({*MEASURES, *(g.measure for g in present)})
     edited = st.data_editor(
-        start.astype({"at_least": "float64", "at_most": "float64"}),
+        start,
         num_rows="dynamic",
         hide_index=True,
-        key=draft.key("gates"),
+        key=key,
         column_config={
             "measure": st.column_config.SelectboxColumn("measure", options=known, required=True, width="medium",
-                                                        format_func=lambda name: f"{words.word_of(name).name} ({name})"),
+                                                        format_func=lambda name: f"{words.word_of(str(name)).name} ({name})"),
             "at_least": st.column_config.NumberColumn("at least", format="%.4g"),
             "at_most": st.column_config.NumberColumn("at most", format="%.4g"),
             "required": st.column_config.CheckboxColumn("required", default=True),
         },
     )  # fmt: skip
     rows = edited.astype(object).where(edited.notna(), None).to_dict("records")
-    return [{**row, "required": bool(row["required"])} for row in rows if row["measure"]]
+    return [
+        {**{str(k): v for k, v in row.items()}, "required": bool(row["required"])} for row in rows if row["measure"]
+    ]
 
 
 _DRAW: dict[int, Callable[[], None]] = {1: _data, 2: _teacher, 3: _student, 4: _arms, 5: start_step.draw}

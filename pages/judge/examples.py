@@ -125,8 +125,8 @@ def _asked(run: Run, meta: ViewMeta) -> ExamplesFilter:
         order = st.selectbox("Order", list(ORDERS), index=1, key=f"order_{run.id}", width=180)
         with st.popover("More", icon=":material/tune:"):
             low, high = st.slider("Student's confidence, %", 0, 100, (0, 100), key=f"confidence_{run.id}")
-            sides = ["people", "teacher", "student"] if meta.labelled else ["teacher", "student"]
-            side = st.segmented_control(
+            sides: list[Side] = ["people", "teacher", "student"] if meta.labelled else ["teacher", "student"]
+            side: Side | None = st.segmented_control(
                 "Whose class the filter looks at",
                 sides,
                 default=sides[0],
@@ -135,11 +135,10 @@ def _asked(run: Run, meta: ViewMeta) -> ExamplesFilter:
                 disabled=label == ANY,
             )
     by, down = ORDERS[order]
-    wanted_side: Side = side if side in {"people", "teacher", "student"} else "people"
     return ExamplesFilter(
         arm=arm,
         cls=None if label == ANY else label,
-        side=wanted_side,
+        side=side or sides[0],
         confidence=(low / 100, high / 100),
         group=group,
         search=(search or "").strip(),

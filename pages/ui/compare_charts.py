@@ -127,9 +127,9 @@ def classes_chart(audit: Audited, spec: RunSpec, arm: str, measure: str, limit: 
         xaxis=charts.axis(f"{words.word_of(measure).name}, %", range=[0, 104]),
         yaxis=charts.axis(autorange="reversed", ticklabelstandoff=4),
     )
-    for position, who in ((1, TEACHER), (2, arm)):
-        picked = [(charts.label(row[0], 28), row[position]) for row in shown if row[position] is not None]
-        found = [(name, charts.as_percent(m)) for name, m in picked if m is not None and m.value is not None]
+    columns = {TEACHER: [(name, m) for name, m, _ in shown], arm: [(name, m) for name, _, m in shown]}
+    for who, picked in columns.items():
+        found = [(charts.label(name, 28), charts.as_percent(m)) for name, m in picked if m is not None]
         made.add_bar(
             y=[name for name, _ in found],
             x=[v[0] for _, v in found],
@@ -172,9 +172,9 @@ def confusion_chart(rows: Sequence[dict[str, Any]], spec: RunSpec, arm: str, lim
         subplot_titles=[charts.label(arm_label(spec, name)) for name in who],
     )  # fmt: skip
     for column, name in enumerate(who, start=1):
-        grid = frame[frame["arm"] == name].pivot_table(index="true", columns="predicted", values=["share", "count"])
-        share = grid["share"].reindex(index=order, columns=order)
-        counts = grid["count"].reindex(index=order, columns=order)
+        part = frame[frame["arm"] == name]
+        share = part.pivot_table(index="true", columns="predicted", values="share").reindex(index=order, columns=order)
+        counts = part.pivot_table(index="true", columns="predicted", values="count").reindex(index=order, columns=order)
         made.add_heatmap(
             z=100 * share.to_numpy(),
             x=[charts.label(label, 18) for label in order],

@@ -9,6 +9,7 @@ data; :func:`check` turns it into the model or raises the sentence that says wha
 
 from __future__ import annotations
 
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -136,39 +137,37 @@ def _choice(label: str, explain: str | None, options: list[Any], value: Any, opt
 def _whole(label: str, explain: str | None, value: Any, bounds: Bounds, optional: bool, key: str) -> int | None:
     low = None if bounds.low is None else int(bounds.low) + (1 if bounds.open_low else 0)
     high = None if bounds.high is None else int(bounds.high)
-    found = st.number_input(
-        label,
-        min_value=low,
-        max_value=high,
-        value=None if value is None else int(value),
-        step=1,
-        key=key,
-        help=explain,
-        placeholder="not set" if optional else None,
+    settings: dict[str, Any] = {
+        "min_value": low,
+        "max_value": high,
+        "value": None if value is None else int(value),
+        "step": 1,
+    }
+    found: int | None = st.number_input(
+        label, key=key, help=explain, placeholder="not set" if optional else None, **settings
     )
     return found if optional or found is not None else value
 
 
 def _number(label: str, explain: str | None, value: Any, bounds: Bounds, optional: bool, key: str) -> float | None:
     shown = None if value is None else float(value)
-    found = st.number_input(
-        label,
-        min_value=None if bounds.low is None else float(bounds.low),
-        max_value=None if bounds.high is None else float(bounds.high),
-        value=shown,
-        step=_step(shown, bounds),
-        format="%.6g",
-        key=key,
-        help=explain,
-        placeholder="not set" if optional else None,
+    settings: dict[str, Any] = {
+        "min_value": bounds.low,
+        "max_value": bounds.high,
+        "value": shown,
+        "step": _step(shown, bounds),
+        "format": "%.6g",
+    }
+    found: float | None = st.number_input(
+        label, key=key, help=explain, placeholder="not set" if optional else None, **settings
     )
     return found if optional or found is not None else value
 
 
 def _step(value: float | None, bounds: Bounds) -> float:
-    """A step that suits the size of the value: 0.01 for shares, a tenth of tiny values, else 0.1."""
+    """A step that suits the size of the value: its own power of ten where it is tiny, 0.01 for shares, else 0.1."""
     if value is not None and 0 < abs(value) < 0.01:
-        return float(10.0 ** (len(f"{abs(value):.0e}") and int(f"{abs(value):e}".split("e")[1])))
+        return float(10.0 ** math.floor(math.log10(abs(value))))
     return 0.01 if bounds.high is not None and bounds.high <= 1 else 0.1
 
 

@@ -155,11 +155,6 @@ def _message(last: Event | None, progress: Progress | None) -> str:
     return progress.note if progress else ""
 
 
-def stage_rank(stage: str) -> int:
-    """Place of a stage in the flow; preflight comes first."""
-    return STAGES.index(stage) if stage in STAGES else -1  # type: ignore[arg-type]
-
-
 def progress_text(line: RunLine) -> str:
     """``training · seed 2 of 3 · 71 % · 412 texts/s · about 2 min left``."""
     pieces = [words.STAGE_VERBS.get(line.stage, line.stage) or "starting"]

@@ -92,7 +92,7 @@ def _roles_of(email: str) -> frozenset[Role]:
     table = _secrets().get("roles")
     if table is None:
         return frozenset(ROLES)
-    return frozenset({"reader", *(role for role in ROLES if email in list(table.get(role, [])))})  # type: ignore[arg-type]
+    return frozenset({"reader", *(role for role in ROLES if email in list(table.get(role, [])))})
 
 
 def _secrets() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -182,7 +183,7 @@ def _style(measure: Measure) -> Style:
 def _write(value: float | None, style: Style) -> str:
     if value is None:
         return figures.NOTHING
-    writers = {
+    writers: dict[str, Callable[[float], str]] = {
         "share": figures.percent,
         "points": figures.points,
         "ratio": figures.times,

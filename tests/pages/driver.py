@@ -34,3 +34,8 @@ def assert_well(app: AppTest) -> None:
     """No traceback and no error sentence on the page."""
     assert not app.exception, app.exception[0].value
     assert not app.error, app.error[0].value
+
+
+def link_labels(app: AppTest) -> list[str]:
+    """The labels of the links on the page."""
+    return [str(link.proto.label) for link in app.get("page_link")]

@@ -11,7 +11,7 @@ import pytest
 from distill.files import read_json, write_json
 from distill.store import Run, Status
 from tests.fakes import RUN_ID, make_fake_run
-from tests.pages.driver import ADDRESSES, ROOT, assert_well, open_page, said
+from tests.pages.driver import ADDRESSES, ROOT, assert_well, link_labels, open_page, said
 
 STATUSES: tuple[Status, ...] = (
     "queued", "running", "awaiting_review", "complete", "failed", "cancelled", "interrupted",
@@ -38,7 +38,7 @@ def test_a_run_of_every_status_is_listed_and_opened(home: Path, status: Status) 
     make_fake_run(home, status=status, n_test=40, n_pool=20)
     listed = open_page("")
     assert_well(listed)
-    assert "airline tweets" in " ".join(link.label for link in listed.get("page_link"))
+    assert "airline tweets" in " ".join(link_labels(listed))
     opened = open_page("run", run=RUN_ID)
     assert not opened.exception
     word = {"awaiting_review": "awaiting review"}.get(status, status)
@@ -65,18 +65,17 @@ def test_every_chart_of_compare_has_a_table_under_it(finished: Path) -> None:
 def test_another_arm_changes_the_cards(finished: Path) -> None:
     app = open_page("compare", run=RUN_ID)
     before = app.metric[0].value
-    arms = next(group for group in app.get("button_group") if group.key == "compare_arm")
-    arms.set_value("undistilled").run()
+    app.segmented_control(key="compare_arm").set_value("undistilled").run()
     assert_well(app)
     assert app.metric[0].value != before
 
 
 def test_an_example_has_an_address_of_its_own(finished: Path) -> None:
     app = open_page("examples", run=RUN_ID)
-    button = next(b for b in app.button if b.key and b.key.startswith("open_"))
-    button.click().run()
+    keys = [button.key or "" for button in app.button]
+    item = next(key for key in keys if key.startswith("open_")).removeprefix("open_")
+    app.button(key=f"open_{item}").click().run()
     assert_well(app)
-    item = button.key.removeprefix("open_")
     assert app.query_params["item"] in (item, [item])
     again = open_page("examples", run=RUN_ID, item=item)
     assert_well(again)
@@ -133,7 +132,7 @@ def test_runs_filters_by_words_and_status(home: Path) -> None:
     make_fake_run(home, run_id="20260102-120000-bbbbbb", status="cancelled", spec={"name": "second"}, n_test=40)
     app = open_page("")
     app.text_input(key="runs_search").set_value("first").run()
-    labels = " ".join(link.label for link in app.get("page_link"))
+    labels = " ".join(link_labels(app))
     assert "first try" in labels
     assert "second" not in labels
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pages.ui.text import LONGEST, escaped, one_line, visible
 from tests.fakes import RUN_ID
-from tests.pages.driver import ADDRESSES, open_page
+from tests.pages.driver import ADDRESSES, link_labels, open_page
 from tests.pages.hostile import LABELS, NAME, STRINGS, hostile_run
 
 ANYTHING = st.text(st.characters(codec=None), max_size=200)
@@ -44,7 +44,7 @@ def test_hostile_strings_reach_no_markdown_unescaped(home: Path, address: str) -
     assert not app.exception
     raw = [*STRINGS[:5], *LABELS, NAME]
     marked = [*app.markdown, *app.caption, *app.title, *app.subheader, *app.error, *app.warning, *app.info]
-    bodies = [element.value for element in marked] + [link.label for link in app.get("page_link")]
+    bodies = [element.value for element in marked] + link_labels(app)
     bodies += [block.label for block in app.expander] + [metric.label for metric in app.metric]
     for body in bodies:
         for attack in raw:
