@@ -22,7 +22,7 @@ from distill.store import ModelCard, Run
 
 # Operations per second and phase on 2 cores of an AMD EPYC with avx512_bf16 (the demo run of November 2026): the default of a machine
 # that has not run anything yet. Another machine is within a factor of 3 of it; its first run replaces these.
-DEFAULT_RATES = {"fine_tune": 8.0e10, "label": 1.6e11, "train": 8.0e10, "predict": 1.1e11}
+DEFAULT_RATES = {"fine_tune": 2.2e11, "label": 3.0e11, "train": 3.0e11, "predict": 1.4e11}
 FIXED = {
     "data": 4.0,
     "teacher": 6.0,
