@@ -53,6 +53,15 @@ def test_decisions_in_place_open_the_gate(classifier: Path, tmp_path: Path) -> N
     assert again.run.cards()[0].trained_on == 139
 
 
+def test_an_empty_file_of_corrections_means_that_every_label_was_right(classifier: Path, tmp_path: Path) -> None:
+    context = waiting_run(tmp_path, classifier)
+    before = read_labels(context.run)
+    nothing = pd.DataFrame({"row_id": [], "label": np.array([], dtype=np.int64)})
+    write_frame(context.run.folder / "corrections.parquet", nothing)
+    assert run_stages(context, until="review") == "done"
+    pd.testing.assert_frame_equal(read_labels(context.run), before)
+
+
 def test_a_child_run_reuses_signals_and_rows_and_learns_the_corrections(classifier: Path, tmp_path: Path) -> None:
     parent = waiting_run(tmp_path, classifier)
     spec = parent.spec.model_copy(update={"parent": parent.run.id, "label_version": 1, "name": "child"})
