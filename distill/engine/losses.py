@@ -75,3 +75,41 @@ def pairing_loss(logits: Tensor, twin_logits: Tensor, *, total: int | None = Non
 
 def _summed(rows: Tensor, weights: Tensor | None) -> Tensor:
     return rows.sum() if weights is None else (rows * weights.to(rows.dtype)).sum()
+
+
+def top_k_loss(
+    student_logits: Tensor,
+    top_ids: Tensor,
+    top_logprobs: Tensor,
+    tail: Tensor,
+    temperature: float,
+    *,
+    total: int | None = None,
+) -> Tensor:
+    """T² · KL between teacher and student over the teacher's top k tokens and one more outcome, 'any other token', in nats.
+
+    The tail is an outcome of its own: where the student puts mass on tokens that the teacher did not list, it pays for it. Both
+    sides are coarsened at T = 1 and then softened alike, so a student equal to the teacher has zero loss and gradient at every k,
+    and at k = vocabulary (no tail) this is :func:`soft_target_loss`.
+
+    Args:
+        student_logits: [t, vocabulary] at the answer's positions only: padding and prompt are left out by the caller.
+        top_ids: [t, k] token ids, distinct in a row.
+        top_logprobs: [t, k] the teacher's log-probabilities at T = 1.
+        tail: [t] the teacher's probability of all other tokens together; not read when k is the whole vocabulary.
+        temperature: T > 0.
+        total: positions in the whole batch, when this is a piece of it; t when None.
+    """
+    logits = student_logits.float() if student_logits.dtype in (torch.bfloat16, torch.float16) else student_logits
+    positions = logits.shape[0] if total is None else total
+    whole = torch.logsumexp(logits, dim=-1, keepdim=True)
+    student = logits.gather(-1, top_ids) - whole
+    teacher = top_logprobs.to(logits.dtype)
+    if top_ids.shape[-1] < logits.shape[-1]:
+        others = logits.scatter(-1, top_ids, float("-inf"))
+        student = torch.cat([student, torch.logsumexp(others, dim=-1, keepdim=True) - whole], dim=-1)
+        teacher = torch.cat([teacher, tail.to(logits.dtype).clamp(min=0).log().unsqueeze(-1)], dim=-1)
+    target = torch.softmax(teacher / temperature, dim=-1)
+    log_student = functional.log_softmax(student / temperature, dim=-1)
+    divergence: Tensor = functional.kl_div(log_student, target, reduction="sum")
+    return temperature**2 * divergence / positions

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, rel_entr, softmax
 
-from distill.engine.losses import soft_target_loss, soften
+from distill.engine.losses import soft_target_loss, soften, top_k_loss
 
 TEMPERATURES = st.floats(0.5, 8.0)
 SEEDS = st.integers(0, 2**31)
@@ -97,3 +97,53 @@ def test_bfloat16_logits_are_computed_in_float32() -> None:
     loss = soft_target_loss(low, torch.tensor(teacher), 2.0)
     assert loss.dtype == torch.float32
     assert float(loss) == pytest.approx(float(soft_target_loss(low.double(), torch.tensor(teacher), 2.0)), rel=1e-5)
+
+
+def _top(logits: np.ndarray, k: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    logprobs = torch.log_softmax(torch.tensor(logits), -1)
+    values, ids = logprobs.topk(k, dim=-1)
+    return ids, values, 1 - values.exp().sum(-1)
+
+
+@given(SEEDS, TEMPERATURES)
+@settings(max_examples=40, deadline=None)
+def test_cached_signals_at_full_k_are_the_live_loss(seed: int, temperature: float) -> None:
+    logits, teacher = _random(seed, n=6, k=12)
+    ids, values, tail = _top(np.log(teacher), 12)
+    live = soft_target_loss(torch.tensor(logits), torch.tensor(teacher), temperature)
+    cached = top_k_loss(torch.tensor(logits), ids, values, tail, temperature)
+    assert cached.item() == pytest.approx(live.item(), rel=1e-8, abs=1e-11)
+
+
+@given(SEEDS, TEMPERATURES, st.integers(1, 12))
+@settings(max_examples=40, deadline=None)
+def test_teacher_as_student_has_no_token_loss_at_any_k(seed: int, temperature: float, k: int) -> None:
+    logits, _ = _random(seed, n=6, k=12)
+    student = torch.tensor(logits, requires_grad=True)
+    loss = top_k_loss(student, *_top(logits, k), temperature)
+    torch.autograd.backward(loss)
+    assert abs(loss.item()) < 1e-9
+    assert student.grad is not None and float(student.grad.abs().max()) < 1e-8
+
+
+@given(SEEDS, st.integers(1, 11))
+@settings(max_examples=40, deadline=None)
+def test_the_tail_costs_something_and_coarsening_never_adds(seed: int, k: int) -> None:
+    logits, teacher = _random(seed, n=6, k=12)
+    ids, values, tail = _top(np.log(teacher), k)
+    loss = top_k_loss(torch.tensor(logits), ids, values, tail, 1.0)
+    assert 0 <= loss.item() <= soft_target_loss(torch.tensor(logits), torch.tensor(teacher), 1.0).item() + 1e-9
+    student = torch.tensor(np.log(teacher), requires_grad=True)
+    shifted = student + 2.0 * torch.ones(6, 12, dtype=torch.float64).scatter(-1, ids, 0.0)  # mass into the tail
+    assert top_k_loss(shifted, ids, values, tail, 1.0).item() > 0
+
+
+def test_token_gradient_is_the_derivative_and_adds_up() -> None:
+    logits, teacher = _random(4, n=6, k=12)
+    ids, values, tail = _top(np.log(teacher), 5)
+    student = torch.tensor(logits, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: top_k_loss(x, ids, values, tail, 2.0), (student,))
+    whole = top_k_loss(student, ids, values, tail, 2.0)
+    cuts = (slice(0, 2), slice(2, 6))
+    pieces = [top_k_loss(student[cut], ids[cut], values[cut], tail[cut], 2.0, total=6) for cut in cuts]
+    torch.testing.assert_close(whole, pieces[0] + pieces[1])
