@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,6 +58,10 @@ def train_student(
     targets: Floats,
     training: TrainingSpec,
     dev_target: Ints | None,
+    *,
+    weights: Floats | None = None,
+    twins: Sequence[str | None] | None = None,
+    pairing: float = 0.0,
     **known: Any,
 ) -> ModelCard:
     """Train a fresh student on ``rows`` and ``targets`` [n, k], save it, and describe it.
@@ -67,8 +72,12 @@ def train_student(
         targets: what it learns, probabilities in label order.
         training: how.
         dev_target: label to agree with on each dev row (−1: not asked), for the choice of the best weights; None keeps the last.
+        weights: of each row in the loss, [n] with mean 1; None counts all alike.
+        twins: for each row a text whose logits should be the same, or None.
+        pairing: weight of the penalty for twins that differ.
         known: further fields of the card.
     """
+    from distill.engine.lesson import Twins
     from distill.engine.loading import save_classifier
     from distill.engine.train import train_classifier
 
@@ -84,6 +93,8 @@ def train_student(
         arm=context.arm.name,
         folder=context.folder,
         monitor=context.stage.monitor,
+        weights=weights,
+        twins=None if twins is None else Twins(twins, pairing),
     )
     save_classifier(result.loaded, context.folder / "model")
     extra = {

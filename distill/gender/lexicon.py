@@ -84,7 +84,7 @@ class Contextual(_Entry):
 
 
 class SwapList(_Entry):
-    """What is swapped with what in one language; pairs are (female, male)."""
+    """What is swapped with what in one language; pairs are (female, male). ``frames`` put a person beside a text: '{subj} said: {text}'."""
 
     pairs: tuple[tuple[str, str], ...] = ()
     contextual: dict[str, Contextual] = {}
@@ -95,6 +95,7 @@ class SwapList(_Entry):
     closed_class: tuple[str, ...] = ()
     receiving_verbs: tuple[str, ...] = ()
     not_as_names: tuple[str, ...] = ()
+    frames: tuple[str, ...] = ()
 
 
 class _File(_Entry):
@@ -265,6 +266,7 @@ def _merge_swaps(lists: list[SwapList]) -> SwapList | None:
         pairs=tuple(dict.fromkeys((f.lower(), m.lower()) for one in lists for f, m in one.pairs)),
         contextual={k.lower(): v for one in lists for k, v in one.contextual.items()},
         asymmetric=asymmetric,
+        frames=tuple(dict.fromkeys(frame for one in lists for frame in one.frames)),
         **{section: tuple(w.lower() for one in lists for w in getattr(one, section)) for section in SWAP_WORDS},
     )
     listed = [word for pair in merged.pairs for word in pair]
@@ -317,6 +319,13 @@ def _validate_templates(lexicon: Lexicon) -> None:
                     f"A wording of the template '{template.id}' lacks a person slot or a word slot.",
                     hint="Each wording needs one of each.",
                 )
+    for frame in lexicon.swaps.frames if lexicon.swaps is not None else ():
+        slots = _slots("frames", frame)
+        if not slots - {"text"} <= persons or "text" not in slots or len(slots) < 2:
+            raise DataError(
+                f"The frame '{frame}' needs {{text}} and one of {', '.join(f'{{{slot}}}' for slot in sorted(persons))}.",
+                hint="Such as '{subj} said: {text}'.",
+            )
     for pair in lexicon.pairs:
         for side in (pair.female, pair.male):
             if isinstance(side, dict) and set(side) != persons:
