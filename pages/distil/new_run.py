@@ -18,6 +18,7 @@ from distill.spec import (
     AuditSpec,
     DataSpec,
     GateSpec,
+    PriceSpec,
     ReviewSpec,
     RunSpec,
     SignalSpec,
@@ -25,7 +26,7 @@ from distill.spec import (
     StudentSpec,
     TrainingSpec,
 )
-from pages.ui import draft, forms, frame, page, palette, parts, start_step, state, words
+from pages.ui import draft, forms, frame, page, palette, parts, price_book, start_step, state, words
 from pages.ui.page import PageInfo
 from pages.ui.text import escaped, one_line
 
@@ -256,7 +257,12 @@ def _audit(arms: list[str]) -> None:
     )  # fmt: skip
     drawn = forms.draw(AuditSpec, audit, draft.key("audit"), only=("margin", "bias_margin", "resamples"), columns=3)
     with st.expander("Timing and prices", icon=":material/timer:"):
-        more = forms.draw(AuditSpec, {**audit, **drawn}, draft.key("audit_more"), only=("latency", "prices"), columns=3)
+        prices = {**PriceSpec().model_dump(), **(audit.get("prices") or {})}
+        prices["entry"] = price_book.entry_choice(prices["entry"], draft.key("price_entry"))
+        prices = forms.draw(PriceSpec, prices, draft.key("prices"), only=("per_hour",), columns=3)
+        more = forms.draw(
+            AuditSpec, {**audit, **drawn, "prices": prices}, draft.key("audit_more"), only=("latency",), columns=3
+        )
     draft.values()["audit"] = {**more, "gates": audit["gates"], "candidate": candidate}
     with st.expander("Review by people", icon=":material/rate_review:"):
         _section(ReviewSpec, "review", columns=4)

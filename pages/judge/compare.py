@@ -7,7 +7,7 @@ import streamlit as st
 from auditor.types import Finding
 from distill.spec import RunSpec
 from distill.store import TEACHER
-from pages.ui import cache, cards, charts, frame, page, palette, parts, words
+from pages.ui import cache, cards, charts, frame, page, palette, parts, price_book, words
 from pages.ui import compare_charts as draw
 from pages.ui.cache import Audited
 from pages.ui.page import PageInfo
@@ -179,3 +179,5 @@ def _everything(audit: Audited, spec: RunSpec) -> None:
                 st.markdown(f"- **{escaped(result.name)}**: {escaped(result.skipped, 300)}")
     with st.expander("All measures", icon=":material/table_rows:"):
         charts.frame(draw.all_measures(audit, spec), key="all_measures", height=420)
+    with st.expander("Prices behind the cost", icon=":material/payments:"):
+        price_book.draw()

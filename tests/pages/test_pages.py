@@ -216,3 +216,25 @@ def test_numbers_in_the_audit_that_are_missing_are_dashes(finished: Path) -> Non
     write_json(path, audit)
     for address in ("", "compare"):
         assert_well(open_page(address, run=RUN_ID))
+
+
+def test_a_price_of_ones_own_is_kept_and_forgotten(finished: Path) -> None:
+    from auditor.prices import load_book
+    from distill.workspace import Workspace
+
+    app = open_page("compare", run=RUN_ID)
+    app.text_input(key="price_name").set_value("my-box")
+    app.number_input(key="price_hour").set_value(0.02)
+    next(button for button in app.button if button.label == "Keep").click().run()
+    assert_well(app)
+    assert load_book(Workspace(finished)).entry("my-box").per_hour == 0.02
+    app.button(key="price_forget_my-box").click().run()
+    assert "my-box" not in [entry.name for entry in load_book(Workspace(finished)).entries]
+
+
+def test_a_price_with_a_bad_name_is_one_sentence(finished: Path) -> None:
+    app = open_page("compare", run=RUN_ID)
+    app.text_input(key="price_name").set_value("My Box!")
+    next(button for button in app.button if button.label == "Keep").click().run()
+    assert not app.exception
+    assert "the price" in app.error[0].value
