@@ -1,0 +1,146 @@
+"""Everything a report is drawn from, read once: the run's files, its audit, and its evidence chain."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from auditor.audit import load_report
+from auditor.evidence.chain import Entry, verify_chain
+from auditor.evidence.log import entries
+from auditor.evidence.seal import SEAL
+from auditor.evidence.signing import fingerprint, load_key, public_key_of
+from auditor.evidence.signoff import SignOff, state_of
+from auditor.report.charts import arm_names
+from auditor.report.stated import AnnexAnswers, IntendedUse, Said, annex_answers, intended_use
+from auditor.report.wording import NAMES, name_of
+from auditor.types import AuditReport, Measure
+from distill.spec import RunSpec
+from distill.store import TEACHER, ModelCard, Run, Status
+from distill.types import read_frame
+from distill.workspace import Workspace
+
+_SNAKE = re.compile(r"'?\b([a-z0-9]+(?:_[a-z0-9]+)+)\b'?")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is known of one run.
+
+    Attributes:
+        sealed: the run's files are named in the chain and its head is signed.
+        broken: sentences about breaks of the chain; empty when it holds.
+        key: fingerprint of the workspace's signing key.
+        labels: how many synthetic labels there are, and how many of them people corrected.
+    """
+
+    run: Run
+    spec: RunSpec
+    status: Status
+    report: AuditReport | None = field(repr=False)
+    chain: tuple[Entry, ...] = field(repr=False)
+    sign_off: SignOff
+    use: Said[IntendedUse] | None
+    annex: Said[AnnexAnswers] | None
+    sealed: bool
+    broken: tuple[str, ...]
+    key: str
+    teacher: ModelCard | None
+    cards: tuple[ModelCard, ...] = field(repr=False)
+    labels: tuple[int, int]
+
+    @property
+    def candidate(self) -> str:
+        """The arm that the verdict is about."""
+        return self.report.verdict.candidate if self.report else self.spec.candidate
+
+    @property
+    def head(self) -> str:
+        """Digest of the chain's last entry; empty for an empty chain."""
+        return self.chain[-1].digest if self.chain else ""
+
+    @cached_property
+    def kinds(self) -> dict[str, str]:
+        """Kind of the teacher and of each arm, the teacher first, in the order of the spec."""
+        return {TEACHER: TEACHER, **{arm.name: arm.kind for arm in self.spec.arms}}
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Name to show for each arm."""
+        return arm_names(list(self.kinds), self.kinds)
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What the data stage found; empty before it."""
+        return self.run.json("data")
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """Code, versions, hardware, seeds, energy; empty before the first stage."""
+        return self.run.json("provenance")
+
+    @cached_property
+    def student(self) -> ModelCard | None:
+        """The card of the candidate's first seed."""
+        return next((card for card in self.cards if card.name == self.candidate), None)
+
+    def name(self, arm: str) -> str:
+        """The name to show for an arm, also for lines that are no arm, such as 'people'."""
+        return self.names.get(arm, arm.replace("_", " "))
+
+    def measure(self, name: str, arm: str) -> Measure | None:
+        """The measure over all items and seeds, or None."""
+        return self.report.measure(name, arm) if self.report else None
+
+    def of_check(self, *checks: str) -> list[Measure]:
+        """All measures of these checks."""
+        found = [self.report.result(check) for check in checks] if self.report else []
+        return [measure for result in found if result for measure in result.measures]
+
+    def skipped(self, check: str) -> str:
+        """Why a check was skipped; empty where it was made, and a sentence where there is no audit."""
+        if self.report is None:
+            return "there is no audit of this run yet"
+        result = self.report.result(check)
+        return "it is not part of this audit" if result is None else result.skipped or ""
+
+
+def gather(workspace: Workspace, run: Run) -> Material:
+    """Read everything; raises StoreError where a file of the run is damaged."""
+    chain = tuple(entries(workspace, run.id))
+    broken = verify_chain(chain, run.id).problems
+    path = run.folder / "teacher.json"
+    return Material(
+        run=run,
+        spec=run.spec,
+        status=run.status(),
+        report=load_report(run),
+        chain=chain,
+        sign_off=state_of(chain),
+        use=intended_use(chain),
+        annex=annex_answers(chain),
+        sealed=bool(chain) and (run.folder / SEAL).exists(),
+        broken=broken,
+        key=fingerprint(public_key_of(load_key(workspace.root / "keys"))),
+        teacher=run.teacher if path.exists() else None,
+        cards=tuple(run.cards()),
+        labels=_labels(run),
+    )
+
+
+def in_words(sentence: str) -> str:
+    """A sentence of the audit with plain names in place of the measures' words in specs."""
+    from auditor.check import CHECKS, MEASURES
+
+    CHECKS.names()
+    return _SNAKE.sub(lambda f: name_of(f[1]) if f[1] in NAMES or f[1] in MEASURES else f[0], sentence)
+
+
+def _labels(run: Run) -> tuple[int, int]:
+    path = run.folder / "labels.parquet"
+    if not path.exists():
+        return 0, 0
+    frame = read_frame(path, ["corrected"])
+    return len(frame), int(frame["corrected"].sum())

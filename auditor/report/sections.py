@@ -1,0 +1,341 @@
+"""The sections of a report, each from what is known of the run. Where something is not there, the section says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from auditor.expectations import LABEL, expected
+from auditor.report.blocks import Block, Section, facts, listing, paragraph, table
+from auditor.report.charts import arms_chart, classes_chart, reliability_chart
+from auditor.report.material import Material, in_words
+from auditor.report.wording import between, limit, meaning_of, name_of, number, size, with_interval, written
+from auditor.types import Finding, GateResult, Measure
+from distill.store import TEACHER, ModelCard
+
+MARKS = {"pass": "✔ pass", "fail": "✖ fail", "cannot tell": "? cannot tell"}
+BIAS_CHECKS = ("gender_bias", "gender_swaps", "gender_ledger", "groups")
+NO_AUDIT = "Not measured: there is no audit of this run."
+
+
+def verdict(m: Material) -> Section:
+    """Gates, what each rests on, and the findings."""
+    if m.report is None:
+        return Section("verdict", "Verdict and gates", (paragraph(NO_AUDIT, "missing"),))
+    blocks: list[Block] = [
+        table(
+            "Limits that were set before the run",
+            ("measure", "limit", "measured", "n", "", "result"),
+            [_gate(m, gate) for gate in m.report.gates],
+            numeric=(3,),
+            widths=(2.2, 1.7, 2.5, 0.8, 1.1, 1.4),
+        )
+    ]
+    if m.report.verdict.scope == "fidelity":
+        blocks.append(paragraph("No human label stands behind this: it speaks of fidelity to the teacher, not of quality."))
+    told = [finding for finding in m.report.findings if finding.severity != "info"]
+    if told:
+        blocks += [paragraph("What the audit found, the most serious first:"), listing(map(_finding, told))]
+    quiet = [finding for finding in m.report.findings if finding.severity == "info"]
+    if quiet:
+        blocks += [paragraph("For information:"), listing(map(_finding, quiet))]
+    return Section("verdict", "Verdict and gates", tuple(blocks))
+
+
+def _gate(m: Material, gate: GateResult) -> tuple[str, ...]:
+    measure = m.measure(gate.measure, m.candidate)
+    unit = measure.unit if measure else "1"
+    seen = Measure(name=gate.measure, value=gate.value, low=gate.low, high=gate.high, unit=unit)
+    needed = f"; about n = {gate.needed_n:,} would decide it" if gate.needed_n else ""
+    shown = with_interval(seen) if gate.value is not None else in_words(gate.reason)
+    return (
+        name_of(gate.measure),
+        limit(gate.measure, gate.limit, gate.direction, unit),
+        shown,
+        f"{gate.n:,}",
+        "required" if gate.required else "advisory",
+        MARKS[gate.state] + needed,
+    )
+
+
+def _finding(finding: Finding) -> str:
+    return f"{finding.severity.capitalize()}: {in_words(finding.claim)} {in_words(finding.action)}".strip()
+
+
+def use(m: Material) -> Section:
+    """What people stated."""
+    title = "Intended use and limits"
+    if m.use is None:
+        said = paragraph("Not stated. The intended use is never assumed: state it on the page Report.", "missing")
+        return Section("use", title, (said,))
+    value = m.use.value
+    rows = [
+        ("Purpose", value.purpose), ("People it is about", value.people), ("Oversight", value.oversight),
+        ("Not for", value.not_for), ("Known limits", value.limits),
+    ]  # fmt: skip
+    stated = paragraph(f"Stated by {m.use.by} on {_day(m.use.at)}; kept in the evidence chain.", "note")
+    return Section("use", title, (facts(rows), stated))
+
+
+def data(m: Material) -> Section:
+    """Where the rows come from, how they were split, and whose labels they carry."""
+    d = m.data
+    if not d:
+        return Section("data", "Data and labelling", (paragraph("The data were not read yet.", "missing"),))
+    personal = d.get("personal_data", {})
+    dropped = "; ".join(f"{count:,} {why}" for why, count in d.get("dropped", {}).items())
+    synthetic, corrected = m.labels
+    rows = [
+        ("Source", d.get("source") or m.spec.data.source.kind),
+        ("Licence", d.get("licence")),
+        ("Digest of the source", d.get("source_digest")),
+        ("Rows", f"{d.get('rows', 0):,}"),
+        ("Left out", dropped),
+        ("Duplicates found", f"{d.get('duplicates', 0):,}"),
+        ("Near-duplicates across the split", f"{d.get('near_duplicates', 0):,} removed"),
+        ("Rows without a human label", f"{d.get('unlabelled', 0):,}"),
+        ("Likely personal data", f"{personal.get('rows', 0):,} rows; handling: {personal.get('handling', 'keep')}"),
+        ("Synthetic labels", f"{synthetic:,} by the teacher, {corrected:,} of them corrected by people" if synthetic else "none"),
+        ("Erased rows", len(m.run.json("erased").get("rows", [])) or None),
+    ]
+    blocks: list[Block] = [facts(rows)]
+    balance = d.get("balance_by_split") or {}
+    labels = list(d.get("labels", []))
+    if balance:
+        order = [split for split in ("train", "pool", "dev", "test") if split in balance]
+        body = [(label, *(f"{balance[split].get(label, 0):,}" for split in order)) for label in labels]
+        total = ("all rows", *(f"{d['splits'].get(split, 0):,}" for split in order))
+        blocks.append(table("Labels by split", ("label", *order), [*body, total], numeric=range(1, len(order) + 1)))
+    if d.get("notes"):
+        blocks.append(listing(d["notes"]))
+    return Section("data", "Data and labelling", tuple(blocks))
+
+
+def models(m: Material) -> Section:
+    """Teacher, candidate and the other arms."""
+    if m.teacher is None:
+        return Section("models", "Teacher and student", (paragraph("There is no teacher yet.", "missing"),))
+    t = m.spec.training
+    blocks: list[Block] = [
+        table(
+            "Models",
+            ("model", "layers", "parameters", "size", "trained on", "human labels", "licence"),
+            [_model(m, card) for card in (m.teacher, *_first_seeds(m.cards))],
+            numeric=(1, 2, 3, 4, 5),
+            widths=(2.4, 0.7, 1.4, 1.1, 1.1, 1.1, 1.3),
+        ),
+        facts(
+            [
+                ("Candidate", m.name(m.candidate)),
+                ("Teacher", f"{m.teacher.id} {m.teacher.version}".strip()),
+                ("Teacher's weights", m.teacher.weights_digest),
+                ("Student's weights", m.student.weights_digest if m.student else None),
+                ("Softening temperature", f"{t.temperature:g}"),
+                ("Share of the hard-label loss", f"{t.hard_label_weight:g}"),
+                ("Training", f"{t.epochs} epochs, batch {t.batch_size}, learning rate {t.learning_rate:g}"),
+                ("Seeds", ", ".join(map(str, m.spec.seeds))),
+            ]
+        ),
+    ]
+    notes = [f"{m.name(card.name)}: {note}" for card in (m.teacher, *_first_seeds(m.cards)) for note in card.notes]
+    if notes:
+        blocks.append(listing(notes))
+    return Section("models", "Teacher and student", tuple(blocks))
+
+
+def _first_seeds(cards: Sequence[ModelCard]) -> list[ModelCard]:
+    return list({card.name: card for card in reversed(cards)}.values())[::-1]
+
+
+def _model(m: Material, card: ModelCard) -> tuple[str, ...]:
+    return (
+        m.name(card.name) + (" (candidate)" if card.name == m.candidate else ""),
+        "" if card.layers is None else str(card.layers),
+        "" if card.parameters is None else f"{card.parameters:,}",
+        "" if card.bytes is None else size(card.bytes),
+        f"{card.trained_on:,}" if card.trained_on else "–",
+        f"{card.human_labels:,}" if card.human_labels else "–",
+        card.licence or "not stated",
+    )
+
+
+def results(m: Material) -> Section:
+    """Charts and the table of the measures that decide."""
+    if m.report is None:
+        return Section("results", "Results", (paragraph(NO_AUDIT, "missing"),))
+    pair = [arm for arm in (TEACHER, m.candidate) if arm in m.kinds]
+    charts = (
+        arms_chart(m.report, m.kinds, m.names),
+        classes_chart(m.report, pair, m.kinds, m.names),
+        reliability_chart(m.report, pair, m.kinds, m.names),
+    )
+    shown = ("accuracy", "agreement", "ece", "latency_speedup", "cost_saving", "size_bytes")
+    rows = [(m.name(arm), *(with_interval(m.measure(name, arm)) for name in shown)) for arm in m.kinds]
+    heads = ("arm", *(name_of(name) for name in shown))
+    blocks: list[Block] = [
+        table("Every arm, mean over the seeds", heads, rows, widths=(1.7, 1.5, 1.5, 1.5, 1.3, 1.4, 0.9), small=True),
+        *(chart for chart in charts if chart is not None),
+    ]
+    skipped = [f"{result.name.replace('_', ' ')}: {result.skipped}" for result in m.report.results if result.skipped]
+    if skipped:
+        blocks += [paragraph("Checks that were skipped, because …"), listing(skipped)]
+    return Section("results", "Results", tuple(blocks))
+
+
+def bias(m: Material) -> Section:
+    """The gender gap, the ledger and the groups; skipped with the reason."""
+    if m.report is None:
+        return Section("bias", "Bias", (paragraph(NO_AUDIT, "missing"),))
+    blocks: list[Block] = []
+    change = m.measure("gender_bias_change", m.candidate)
+    if change is not None:
+        blocks.append(
+            paragraph(f"Change of the gender gap, student against teacher: {with_interval(change)}, n = {change.n:,}.")
+        )
+    whole = [x for x in m.of_check("gender_bias", "gender_swaps") if x.seed is None and x.group is None]
+    if whole:
+        body = [(m.name(x.arm), name_of(x.name), written(x), between(x), f"{x.n:,}") for x in whole]
+        blocks.append(table("Gender gap", _HEADS, body, numeric=(2, 3, 4), widths=_WIDTHS, small=True))
+    ledger = [x for x in m.of_check("gender_ledger") if x.seed is None]
+    if ledger:
+        body = [(m.name(x.arm), name_of(x.name), written(x), between(x), f"{x.n:,}") for x in ledger]
+        blocks.append(table("Label and gender, line by line", _HEADS, body, numeric=(2, 3, 4), widths=_WIDTHS, small=True))
+    groups = [x for x in m.of_check("groups") if x.seed is None and x.arm in (TEACHER, m.candidate) and x.value is not None]
+    if groups:
+        body = [(m.name(x.arm), f"{name_of(x.name)}, {x.group}", written(x), between(x), f"{x.n:,}") for x in groups]
+        blocks.append(table("Groups, teacher and student", _HEADS, body, numeric=(2, 3, 4), widths=_WIDTHS, small=True))
+    skipped = [(check, m.skipped(check)) for check in BIAS_CHECKS]
+    skipped = [(check, why) for check, why in skipped if why]
+    if skipped:
+        blocks.append(listing(f"{check.replace('_', ' ')} was skipped: {why}" for check, why in skipped))
+    return Section("bias", "Bias", tuple(blocks))
+
+
+_HEADS = ("arm", "measure", "value", "95 % interval", "n")
+_WIDTHS = (2.0, 3.4, 1.2, 1.9, 0.9)
+
+
+def review(m: Material) -> Section:
+    """What people found in a sample of the synthetic labels."""
+    title = "Review of the synthetic labels"
+    found = [x for x in m.of_check("review") if x.value is not None or x.high is not None]
+    if not found:
+        decided = sum(entry.action == "decision" for entry in m.chain)
+        why = f"Not reviewed. {decided:,} decisions were made and are not yet in an audit." if decided else "Not reviewed."
+        return Section("review", title, (paragraph(why, "missing"),))
+    claims = [f.claim for f in (m.report.findings if m.report else ()) if f.check == "review"]
+    body = [(name_of(x.name), x.group or "all", written(x), between(x), f"{x.n:,}") for x in found]
+    heads = ("measure", "of", "value", "95 % interval", "n")
+    return Section(
+        "review",
+        title,
+        (listing(claims), table("What the sample says", heads, body, numeric=(2, 3, 4), widths=(3, 2, 1.2, 1.9, 0.9), small=True)),
+    )
+
+
+def lineage(m: Material) -> Section:
+    """Parent, base weights, generation, and what the run was made with."""
+    p = m.provenance
+    made = p.get("made_with", {})
+    hardware, code, energy = made.get("hardware", {}), made.get("code", {}), p.get("energy", {})
+    rows = [
+        ("Run", m.run.id),
+        ("Parent run", m.spec.parent or "none"),
+        ("Label version", str(m.spec.label_version)),
+        ("Generation of the student", p.get("lineage", {}).get("generation")),
+        ("Base weights", p.get("lineage", {}).get("base_weights")),
+        ("Code", f"{code['commit']}{', with local changes' if code.get('modified') else ''}" if code.get("commit") else None),
+        ("Versions", ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())),
+        ("Machine", f"{hardware.get('cpu')}, {hardware.get('cores')} cores, {size(hardware.get('memory_bytes'))}" if hardware else None),
+        ("Energy", f"{number(energy['kwh'])} kWh, an estimate: {energy.get('method', '')}" if energy.get("kwh") else None),
+        ("Resumed on", f"{len(p['resumed_on'])} other setting(s)" if p.get("resumed_on") else None),
+    ]
+    return Section("lineage", "Lineage and provenance", (facts(rows),))
+
+
+def expectations(m: Material) -> Section:
+    """Published claims beside what was measured: claims, never results."""
+    kind = m.kinds.get(m.candidate, "distilled")
+    names = ("accuracy_retention", "latency_speedup", "cost_saving", "gender_bias_change_pct", "parameters_removed")
+    body = [
+        (name_of(name), with_interval(m.measure(name, m.candidate)), claim.span, claim.claim + (" Contested." if claim.contested else ""), claim.source)
+        for name in names
+        for claim in expected(name, kind)
+    ]  # fmt: skip
+    note = paragraph(f"Each line is a {LABEL}: a claim of others, and no result of this run.", "note")
+    if not body:
+        return Section("expectations", "Published expectations", (note, paragraph("None for this kind of model.")))
+    heads = ("measure", "measured here", "claimed", "claim", "source")
+    shown = table("Claims", heads, body, widths=(1.4, 1.6, 1, 3.4, 2.2), small=True)
+    return Section("expectations", "Published expectations", (note, shown))
+
+
+def approval(m: Material) -> Section:
+    """Who signed, why, and who reviewed."""
+    steps = [entry for entry in m.chain if entry.action == "sign-off"]
+    now = m.sign_off
+    said = f"The report is '{now.state}'." + (" It was signed before, and a later change reopened it." if now.reopened else "")
+    blocks: list[Block] = [paragraph(said, "plain" if now.state in ("approved", "refused") else "missing")]
+    if steps:
+        body = [(_day(e.at), str(e.payload.get("state", "")), e.actor, str(e.payload.get("reason", ""))) for e in steps]
+        blocks.append(table("Sign-off", ("when (UTC)", "step", "by", "reason"), body, widths=(1.6, 1.1, 2, 4)))
+    reviewers = ", ".join(sorted(now.reviewers)) or "nobody"
+    blocks.append(paragraph(f"Labels were decided by: {reviewers}. A reviewer of the run cannot approve it.", "note"))
+    return Section("approval", "Who approved", tuple(blocks))
+
+
+def verification(m: Material) -> Section:
+    """How anybody can check this report, with the exact commands."""
+    title = "How to verify"
+    if not m.sealed:
+        why = "This run is not sealed, so nothing can be verified yet. Audit it again: `heirloom audit RUN`."
+        return Section("verify", title, (paragraph(why, "missing"),))
+    state = f"broken: {m.broken[0]}" if m.broken else "unbroken"
+    rows = [
+        ("Evidence chain", f"{len(m.chain):,} entries, {state}"),
+        ("Head", m.head),
+        ("Signing key (fingerprint)", m.key),
+    ]
+    commands = (
+        f"heirloom verify {m.run.id} --key {m.key}\n"
+        f"heirloom report {m.run.id} --format bundle -o report.zip\n"
+        f"heirloom verify report.zip --key {m.key}"
+    )
+    words = (
+        "The first command checks the run in its workspace; the last one checks the bundle on any machine, without the workspace. Both check "
+        "digests, chain and signature, and compute every figure again from the stored predictions, timings and decisions. Energy and peak "
+        "memory are attested, not recomputed. Take the fingerprint from a place other than this report: a key inside a report proves only "
+        "that the report agrees with itself."
+    )
+    return Section("verify", title, (facts(rows), paragraph(commands, "code"), paragraph(words)))
+
+
+def measures(m: Material) -> Section:
+    """Every measure with its interval, check by check."""
+    title = "All measures"
+    if m.report is None:
+        return Section("measures", title, (paragraph(NO_AUDIT, "missing"),))
+    note = "Intervals are 95 %. A seed is named where a figure is about one seed; the others are means over the seeds. ~ marks an estimate or an attested figure."
+    blocks: list[Block] = [paragraph(note, "note")]
+    for result in m.report.results:
+        if result.name == "gates":
+            continue
+        if result.skipped:
+            blocks.append(paragraph(f"{result.name.replace('_', ' ').capitalize()}: skipped, because {result.skipped}.", "missing"))
+        elif result.measures:
+            body = [_row(m, x) for x in result.measures]
+            caption = result.name.replace("_", " ").capitalize()
+            blocks.append(table(caption, ("measure", "arm", "of", "value", "95 % interval", "n"), body, numeric=(3, 4, 5), widths=(2.6, 2.0, 2.2, 1.3, 1.9, 0.8), small=True))
+            glossary = {x.name: meaning_of(x.name) for x in result.measures}
+            blocks.append(paragraph(" ".join(f"{name_of(k)}: {v}" for k, v in glossary.items() if v), "note"))
+    return Section("measures", title, tuple(blocks))
+
+
+def _row(m: Material, x: Measure) -> tuple[str, ...]:
+    of = ", ".join(part for part in (x.group or "", f"seed {x.seed}" if x.seed is not None else "") if part)
+    against = f" (against {m.name(x.versus)})" if x.versus and x.versus != TEACHER else ""
+    value = written(x) if x.value is not None or not x.detail.get("reason") else str(x.detail["reason"])
+    return name_of(x.name) + against, m.name(x.arm), of, ("" if x.exact else "~ ") + value, between(x), f"{x.n:,}"
+
+
+def _day(at: str) -> str:
+    return at[:16].replace("T", " ")

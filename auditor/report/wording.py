@@ -1,0 +1,148 @@
+"""How a report writes measures: a plain name, three significant digits, the interval in the same unit."""
+
+from __future__ import annotations
+
+import math
+
+from auditor.types import Measure
+
+NOTHING = "–"
+ARMS: dict[str, str] = {
+    "teacher": "teacher",
+    "people": "people",
+    "data": "data",
+    "distilled": "distilled student",
+    "undistilled": "undistilled student",
+    "hard_label": "hard labels (control)",
+    "fine_tuned": "fine-tuned on human labels",
+    "given": "given model",
+    "quantised": "quantised teacher",
+    "pruned": "pruned teacher",
+}
+NAMES: dict[str, str] = {
+    "macro_f1": "macro F1",
+    "f1": "F1",
+    "accuracy_retention": "accuracy kept",
+    "accuracy_difference": "accuracy against the teacher",
+    "macro_f1_difference": "macro F1 against the teacher",
+    "accuracy_over_control": "accuracy over the control",
+    "agreement": "agreement with the teacher",
+    "ece": "calibration error (ECE)",
+    "ece_scaled": "calibration error after scaling",
+    "brier": "Brier score",
+    "latency_speedup": "speed-up",
+    "cost_saving": "cost saved",
+    "size_bytes": "size on disk",
+    "gender_bias": "gender gap",
+    "gender_bias_change": "change of the gender gap",
+    "label_error_rate": "label error rate",
+    "mcnemar_p": "McNemar p",
+}
+_SHARES = {
+    "accuracy", "macro_f1", "precision", "recall", "f1", "agreement", "mass_matched", "agreement_where_teacher_wrong",
+    "ece", "ece_scaled", "slice_accuracy", "shared_ngrams", "near_duplicates", "personal_data", "language_share",
+    "language_accuracy", "language_agreement", "selection_rate", "true_positive_rate", "false_positive_rate",
+    "swap_flip_rate", "label_error_rate", "label_error_bound", "label_review_coverage", "reviewer_raw_agreement",
+    "teacher_raw_agreement", "accuracy_given_review",
+}  # fmt: skip
+_POINTS = {"accuracy_difference", "macro_f1_difference", "accuracy_over_control", "slice_difference"}
+_COUNTS = {"regressions", "gains", "disagreements", "parameters"}
+_SUFFIX = {"ms": " ms", "s": " s", "texts/s": " texts/s", "texts": " texts", "nats": " nats", "%": " %", "×": "×"}
+
+
+def name_of(measure: str) -> str:
+    """The plain name of a measure."""
+    return NAMES.get(measure, measure.replace("_", " "))
+
+
+def arm_of(arm: str) -> str:
+    """The plain name of an arm; a name that somebody gave stays as it is."""
+    return ARMS.get(arm, arm)
+
+
+def meaning_of(measure: str) -> str:
+    """What the check that gives it says of it; empty for an unknown measure."""
+    from auditor.check import CHECKS, MEASURES
+
+    CHECKS.names()  # the catalogue fills when the checks are loaded
+    return MEASURES.get(measure, ("", ""))[1]
+
+
+def number(value: float | None, places: int | None = None, *, sign: bool = False) -> str:
+    """``value`` with three significant digits (or ``places`` decimals), a thousands comma and a true minus."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    places = _places(value) if places is None else places
+    rounded = round(value, places)
+    minus = "−" if rounded < 0 else "+" if sign and rounded > 0 else ""
+    return f"{minus}{abs(rounded):,.{places}f}"
+
+
+def size(n_bytes: float | None) -> str:
+    """Bytes in decimal units."""
+    if n_bytes is None:
+        return NOTHING
+    unit, factor = next(((u, f) for u, f in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)) if n_bytes >= f), ("B", 1.0))
+    return f"{number(n_bytes / factor)} {unit}"
+
+
+def written(measure: Measure | None) -> str:
+    """Figure with unit: ``56.5 %``."""
+    if measure is None or measure.value is None:
+        return NOTHING
+    return _one(measure, measure.value)
+
+
+def between(measure: Measure | None) -> str:
+    """``[low, high]`` in the unit of the figure; empty where a bound is missing."""
+    if measure is None or measure.low is None or measure.high is None:
+        return ""
+    if measure.unit == "bytes":
+        return f"[{size(measure.low)}, {size(measure.high)}]"
+    factor, places, sign = _scale(measure)
+    low, high = measure.low * factor, measure.high * factor
+    if places is None:
+        widest = max(abs(low), abs(high))
+        places = max(_places(low), _places(high)) if widest < 1 else _places(widest)
+    return f"[{number(low, min(places, 6), sign=sign)}, {number(high, min(places, 6), sign=sign)}]"
+
+
+def with_interval(measure: Measure | None) -> str:
+    """``56.5 % [49.6, 63.2]``."""
+    return f"{written(measure)} {between(measure)}".strip()
+
+
+def limit(measure: str, value: float, direction: str, unit: str = "1") -> str:
+    """A gate's limit in the unit of its measure: ``at least −2.0 points``."""
+    return f"{direction.replace('_', ' ')} {_one(Measure(name=measure, value=value, unit=unit), value)}"
+
+
+def _one(measure: Measure, value: float) -> str:
+    if measure.unit == "bytes":
+        return size(value)
+    factor, places, sign = _scale(measure)
+    text = number(value * factor, places, sign=sign)
+    if measure.name in _POINTS:
+        return f"{text} points"
+    if measure.name in _SHARES and measure.unit == "1":
+        return f"{text} %"
+    if measure.unit == "USD":
+        return f"${text}"
+    return text + _SUFFIX.get(measure.unit, "")
+
+
+def _scale(measure: Measure) -> tuple[float, int | None, bool]:
+    """Factor, decimals (None: three significant digits), and whether a plus is written."""
+    if measure.unit == "1" and (measure.name in _SHARES or measure.name in _POINTS):
+        return 100.0, 1, measure.name in _POINTS
+    if measure.unit == "%":
+        return 1.0, 1, False
+    if measure.name in _COUNTS or measure.unit == "texts":
+        return 1.0, 0, False
+    return 1.0, None, False
+
+
+def _places(value: float) -> int:
+    if not math.isfinite(value) or value == 0:
+        return 2 if value == 0 else 0
+    return min(8, max(0, 2 - math.floor(math.log10(abs(value)))))
