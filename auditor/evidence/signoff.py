@@ -25,7 +25,7 @@ STEPS: dict[State, tuple[State, ...]] = {
     "refused": (),
 }
 ACTION = "sign-off"
-REOPENING = {"decision", "import", "adjudication", "apply", "audit", "complete", "erase", "intended use"}
+REOPENING = {"decision", "import", "adjudication", "apply", "audit", "complete", "erase", "intended use", "annex"}
 REVIEWING = {"decision", "adjudication"}
 
 

@@ -41,7 +41,8 @@ def card(content: ReportContent) -> bytes:
     if content.synthetic:
         head.append(f"It learnt from {content.synthetic:,} synthetic labels, made by the teacher.")
     pieces = [*head, *body(content, skip=("annex", "measures"))]
-    return f"---\n{front}---\n\n{'\n\n'.join(pieces)}\n".encode()
+    words = "\n\n".join(pieces)
+    return f"---\n{front}---\n\n{words}\n".encode()
 
 
 def write_beside_model(workspace: Workspace, run: Run, content: ReportContent, by: str) -> list[str]:

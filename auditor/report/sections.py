@@ -58,7 +58,8 @@ def _gate(m: Material, gate: GateResult) -> tuple[str, ...]:
 
 
 def _finding(finding: Finding) -> str:
-    return f"{finding.severity.capitalize()}: {in_words(finding.claim)} {in_words(finding.action)}".strip()
+    lead = "" if finding.severity == "info" else f"{finding.severity.capitalize()}: "
+    return f"{lead}{in_words(finding.claim)} {in_words(finding.action)}".strip()
 
 
 def use(m: Material) -> Section:

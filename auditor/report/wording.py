@@ -101,10 +101,8 @@ def between(measure: Measure | None) -> str:
         return f"[{size(measure.low)}, {size(measure.high)}]"
     factor, places, sign = _scale(measure)
     low, high = measure.low * factor, measure.high * factor
-    if places is None:
-        widest = max(abs(low), abs(high))
-        places = max(_places(low), _places(high)) if widest < 1 else _places(widest)
-    return f"[{number(low, min(places, 6), sign=sign)}, {number(high, min(places, 6), sign=sign)}]"
+    places = _places(max(abs(low), abs(high))) if places is None else places
+    return f"[{number(low, places, sign=sign)}, {number(high, places, sign=sign)}]"
 
 
 def with_interval(measure: Measure | None) -> str:
@@ -114,7 +112,10 @@ def with_interval(measure: Measure | None) -> str:
 
 def limit(measure: str, value: float, direction: str, unit: str = "1") -> str:
     """A gate's limit in the unit of its measure: ``at least −2.0 points``."""
-    return f"{direction.replace('_', ' ')} {_one(Measure(name=measure, value=value, unit=unit), value)}"
+    factor, _, sign = _scale(Measure(name=measure, value=value, unit=unit))
+    exact = f"{value * factor:{'+' if sign else ''}g}".replace("-", "−")
+    ending = " points" if measure in _POINTS else " %" if measure in _SHARES and unit == "1" else _SUFFIX.get(unit, "")
+    return f"{direction.replace('_', ' ')} {exact}{ending}"
 
 
 def _one(measure: Measure, value: float) -> str:
