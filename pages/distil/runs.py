@@ -184,7 +184,7 @@ def _plot(lines: list[RunLine]) -> go.Figure:
     charts.line_at(made, y=100, label="teacher, 100 %")
     charts.line_at(made, x=1, label="teacher, 1×")
     symbols = {"yes": "circle", "no": "x", "cannot tell": "diamond-open"}
-    for line in lines:
+    for rank, line in enumerate(sorted(lines, key=lambda each: -(each.kept.value or 0.0) if each.kept else 0.0)):
         kept, speed = line.kept, line.speedup
         if kept is None or speed is None:
             continue
@@ -194,7 +194,7 @@ def _plot(lines: list[RunLine]) -> go.Figure:
             y=[share[0]],
             mode="markers+text",
             text=[f" {palette.STATE_MARKS[line.answer]} {charts.label(line.name)}"],
-            textposition="top right",
+            textposition="top right" if rank % 2 == 0 else "bottom right",  # neighbours do not cover one another
             marker={"size": 12, "symbol": symbols[line.answer], "color": palette.colour_of(line.candidate)},
             error_y=charts.bars(*share),
             error_x=charts.bars(speed.value, speed.low, speed.high),

@@ -28,7 +28,7 @@ PREVIEW = 600  # characters of a text in the list; the item's own page shows mor
 ANY = "any"
 ORDERS: dict[str, tuple[Order, bool]] = {
     "as in the data": ("row", False),
-    "furthest from the teacher": ("gap", True),
+    "largest gap first": ("gap", True),
     "student most sure": ("confidence", True),
     "student least sure": ("confidence", False),
 }

@@ -210,7 +210,7 @@ def _cell_figures(made: go.Figure, shares: Any, names: list[str], column: int) -
             (x, y, f"{shares[i][j]:.0f}")
             for i, y in enumerate(names)
             for j, x in enumerate(names)
-            if shares[i][j] == shares[i][j] and (shares[i][j] > 45) is dark
+            if shares[i][j] == shares[i][j] and bool(shares[i][j] > 45) is dark
         ]
         xs, ys, texts = ([cell[k] for cell in cells] for k in range(3))
         font = {"color": "white"} if dark else None

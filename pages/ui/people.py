@@ -44,7 +44,7 @@ def current() -> Person:
     """The person of this session."""
     if not sign_in_configured():
         return Person(state.get(_NAME, ""), True, frozenset(ROLES))
-    if not st.user.is_logged_in:
+    if not st.user.get("is_logged_in", False):
         return Person("", False, frozenset())
     email = str(st.user.get("email") or st.user.get("sub") or "")
     return Person(email or str(st.user.get("name") or "unknown"), False, _roles_of(email))

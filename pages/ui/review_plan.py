@@ -26,6 +26,11 @@ def draw(run: Run) -> None:
         plan = propose(run, wishes)
     with right:
         _promise(plan, promise(plan))
+    with left:
+        _start(run, wishes, targeted, each)
+
+
+def _start(run: Run, wishes: Wishes, targeted: list[str], each: int) -> None:
     reviewer = people.name_or_ask("Your name stands beside the plan in the evidence chain.", "review_plan_name")
     if st.button(
         "Freeze the plan and start",

@@ -7,7 +7,7 @@ import streamlit as st
 from distill import jobs
 from distill.errors import HeirloomError
 from distill.spec import RunSpec
-from pages.ui import cache, draft, page, people, preflight_view, state
+from pages.ui import cache, draft, page, parts, people, preflight_view, state
 
 
 def draw() -> None:
@@ -20,6 +20,17 @@ def draw() -> None:
 
 
 def _checked() -> RunSpec | None:
+    if not draft.values().get("data"):
+        parts.empty(
+            "No data are chosen.",
+            "Choose them on the page Data, or paste a whole spec below.",
+            to="data",
+            label="Choose data",
+        )
+        return None
+    if not draft.values().get("name"):
+        parts.empty("The run has no name.", "Give it one above, so that you find it again.")
+        return None
     try:
         return draft.spec()
     except HeirloomError as error:
