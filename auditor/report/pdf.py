@@ -128,6 +128,7 @@ class _Paper(FPDF):  # type: ignore[misc]
             self.words(block.caption, 9, bold=True)
         self.type(points)
         self.set_draw_color(GRID)
+        self.set_fill_color(PAPER)  # a table fills its cells with whatever was filled last
         self.set_line_width(0.15)
         align = tuple("RIGHT" if k in block.numeric else "LEFT" for k in range(len(block.columns)))
         head = FontFace(emphasis=TextEmphasis.NONE, color=FAINT, size_pt=min(points, 7.6))

@@ -200,15 +200,23 @@ def bias(m: Material) -> Section:
     if ledger:
         body = [(m.name(x.arm), name_of(x.name), written(x), between(x), f"{x.n:,}") for x in ledger]
         blocks.append(table("Label and gender, line by line", _HEADS, body, numeric=(2, 3, 4), widths=_WIDTHS, small=True))
-    groups = [x for x in m.of_check("groups") if x.seed is None and x.arm in (TEACHER, m.candidate) and x.value is not None]
-    if groups:
-        body = [(m.name(x.arm), f"{name_of(x.name)}, {x.group}", written(x), between(x), f"{x.n:,}") for x in groups]
-        blocks.append(table("Groups, teacher and student", _HEADS, body, numeric=(2, 3, 4), widths=_WIDTHS, small=True))
+    rows = _groups(m)
+    if rows:
+        heads = ("measure", "groups", m.name(TEACHER), m.name(m.candidate))
+        blocks.append(table("Groups, teacher and student", heads, rows, widths=(2.4, 2.6, 1.9, 1.9), small=True))
     skipped = [(check, m.skipped(check)) for check in BIAS_CHECKS]
     skipped = [(check, why) for check, why in skipped if why]
     if skipped:
         blocks.append(listing(f"{check.replace('_', ' ')} was skipped: {why}" for check, why in skipped))
     return Section("bias", "Bias", tuple(blocks))
+
+
+def _groups(m: Material) -> list[tuple[str, ...]]:
+    """Differences and ratios between groups, teacher beside student; what they are made of stands among all measures."""
+    found = {(x.name, x.group or "", x.arm): x for x in m.of_check("groups") if x.seed is None and x.value is not None}
+    pairs = dict.fromkeys(key[:2] for key in found if key[0].endswith(("_difference", "_ratio")))
+    arms = (TEACHER, m.candidate)
+    return [(name_of(name), of, *(with_interval(found.get((name, of, arm))) for arm in arms)) for name, of in pairs]
 
 
 _HEADS = ("arm", "measure", "value", "95 % interval", "n")
