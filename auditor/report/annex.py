@@ -13,9 +13,7 @@ from auditor.report.blocks import Block, facts, listing, paragraph, table
 from auditor.report.stated import AnnexAnswers
 
 FILE = Path(__file__).with_name("frameworks.yaml")
-NO_CLAIM = (
-    "This annex says where this report touches a rule and what it cannot say. It is no legal advice and no claim of conformity."
-)
+NO_CLAIM = "This annex says where this report touches a rule and what it cannot say. It is no legal advice and no claim of conformity."
 
 
 class _Record(BaseModel):
@@ -85,7 +83,11 @@ def blocks(answers: AnnexAnswers | None, known: Mapping[str, str]) -> tuple[Bloc
             paragraph(f"{part.title}. Source: {source.title}, {source.text_of}; summarised on {book.summarised}."),
             listing([*source.dates, *([source.note] if source.note else [])]),
             table(
-                part.title, ("rule", "asks for", "this report", "not filled"), rows, widths=(1.1, 2.6, 3.2, 2.1), small=True
+                part.title,
+                ("rule", "asks for", "this report", "not filled"),
+                rows,
+                widths=(1.1, 2.6, 3.2, 2.1),
+                small=True,
             ),
         ]
     return tuple(made)

@@ -60,7 +60,12 @@ def _base(content: ReportContent, m: Material) -> str:
     made.metadata.timestamp = _moment(m)
     made.metadata.component = student
     made.metadata.tools.components.add(Component(type=ComponentType.APPLICATION, name="heirloom", version=_version(m)))
-    data = Component(type=ComponentType.DATA, name=one_line(m.data.get("source") or "data"), bom_ref=DATA, licenses=_licences(m.data.get("licence")))
+    data = Component(
+        type=ComponentType.DATA,
+        name=one_line(m.data.get("source") or "data"),
+        bom_ref=DATA,
+        licenses=_licences(m.data.get("licence")),
+    )
     parts = [data]
     if m.teacher is not None:
         parts.append(_model(TEACHER, m.teacher, m.teacher.id, m))
@@ -156,19 +161,28 @@ def _considerations(content: ReportContent, m: Material) -> dict[str, Any]:
             found["technicalLimitations"] = limits
     told = [f for f in (m.report.findings if m.report else []) if f.severity in ("serious", "warning")]
     if told:
-        found["ethicalConsiderations"] = [{"name": one_line(in_words(f.claim)), "mitigationStrategy": one_line(f.action)} for f in told]
+        found["ethicalConsiderations"] = [
+            {"name": one_line(in_words(f.claim)), "mitigationStrategy": one_line(f.action)} for f in told
+        ]
     return found
 
 
 def _dataset(m: Material) -> dict[str, Any]:
     splits = ", ".join(f"{name} {count}" for name, count in m.data.get("splits", {}).items())
-    properties = {"rows": m.data.get("rows"), "splits": splits, "source-digest": m.data.get("source_digest"), "synthetic-labels": m.labels[0]}
+    properties = {
+        "rows": m.data.get("rows"),
+        "splits": splits,
+        "source-digest": m.data.get("source_digest"),
+        "synthetic-labels": m.labels[0],
+    }
     personal = m.data.get("personal_data", {})
     made: dict[str, Any] = {
         "type": "dataset",
         "name": one_line(m.data.get("source") or "data"),
         "description": f"{m.labels[0]:,} labels of the pool are synthetic: the teacher gave them.",
-        "contents": {"properties": [{"name": k, "value": one_line(v)} for k, v in properties.items() if v not in (None, "")]},
+        "contents": {
+            "properties": [{"name": k, "value": one_line(v)} for k, v in properties.items() if v not in (None, "")]
+        },
     }
     if personal.get("rows"):
         kinds = ", ".join(personal.get("kinds", {}))

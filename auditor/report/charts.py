@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from auditor.report.blocks import FAINT, GRID, INK, Box, Chart, Dot, Label, Line, Mark, Shape, table
 from auditor.report.text import one_line
@@ -34,7 +35,9 @@ def arms_chart(report: AuditReport, kinds: Mapping[str, str], names: Mapping[str
     return None
 
 
-def _intervals(found: Sequence[Measure], kinds: Mapping[str, str], names: Mapping[str, str], title: str, unit: str) -> Chart:
+def _intervals(
+    found: Sequence[Measure], kinds: Mapping[str, str], names: Mapping[str, str], title: str, unit: str
+) -> Chart:
     left, right, top, row = 210.0, WIDTH - 150.0, 12.0, 30.0
     bottom = top + row * len(found)
     values = [100 * v for m in found for v in (m.value, m.low, m.high) if v is not None]
@@ -45,7 +48,10 @@ def _intervals(found: Sequence[Measure], kinds: Mapping[str, str], names: Mappin
         return left + (right - left) * (value - ticks[0]) / (ticks[-1] - ticks[0])
 
     for tick in ticks:
-        marks += [Line(at(tick), top, at(tick), bottom), Label(at(tick), bottom + 16, f"{tick:g}", FAINT, 10.5, "middle")]
+        marks += [
+            Line(at(tick), top, at(tick), bottom),
+            Label(at(tick), bottom + 16, f"{tick:g}", FAINT, 10.5, "middle"),
+        ]
     marks.append(Label(right, bottom + 31, unit, FAINT, 10.5, "end"))
     for position, measure in enumerate(found):
         y = top + row * (position + 0.5)
@@ -85,7 +91,10 @@ def classes_chart(
     marks.append(Label(right, height + 30, "F1, %", FAINT, 10.5, "end"))
     x = left
     for arm in arms:  # the legend, in the order of the bars
-        marks += [Box(x, 6, 10, 10, COLOURS.get(kinds[arm], OTHER)[0]), Label(x + 15, 15, _cut(names[arm], 28), INK, 11)]
+        marks += [
+            Box(x, 6, 10, 10, COLOURS.get(kinds[arm], OTHER)[0]),
+            Label(x + 15, 15, _cut(names[arm], 28), INK, 11),
+        ]
         x += 30 + 6.4 * min(28, len(names[arm]))
     rows = []
     for number_, group in enumerate(groups):
@@ -97,7 +106,15 @@ def classes_chart(
             if measure is None or measure.value is None:
                 continue
             middle = y + bar * position + bar / 2
-            marks.append(Box(left, y + bar * position + 1, max(0.5, at(measure.value) - left), bar - 2, COLOURS.get(kinds[arm], OTHER)[0]))
+            marks.append(
+                Box(
+                    left,
+                    y + bar * position + 1,
+                    max(0.5, at(measure.value) - left),
+                    bar - 2,
+                    COLOURS.get(kinds[arm], OTHER)[0],
+                )
+            )
             if measure.low is not None and measure.high is not None:
                 marks.append(Line(at(measure.low), middle, at(measure.high), middle, INK, 1.2))
             marks.append(Label(right + 14, middle + 4, with_interval(measure), INK, 10))
@@ -127,7 +144,10 @@ def reliability_chart(
     for tick in (0, 0.25, 0.5, 0.75, 1):
         marks += [Line(*at(tick, 0), *at(tick, 1)), Line(*at(0, tick), *at(1, tick))]
         (x, y), (_, across) = at(tick, 0), at(0, tick)
-        marks += [Label(x, y + 15, f"{100 * tick:g}", FAINT, 10.5, "middle"), Label(left - 8, across + 4, f"{100 * tick:g}", FAINT, 10.5, "end")]
+        marks += [
+            Label(x, y + 15, f"{100 * tick:g}", FAINT, 10.5, "middle"),
+            Label(left - 8, across + 4, f"{100 * tick:g}", FAINT, 10.5, "end"),
+        ]
     marks.append(Line(*at(0, 0), *at(1, 1), FAINT, 1.2, dashed=True))
     marks.append(Label(left + side / 2, top + side + 32, "confidence, %", FAINT, 10.5, "middle"))
     marks.append(Label(left, top - 3, "right, %", FAINT, 10.5))
@@ -136,14 +156,30 @@ def reliability_chart(
         colour, shape = COLOURS.get(kinds[arm], OTHER)
         mine = sorted((row for row in lines if row["arm"] == arm), key=lambda row: float(row["confidence"]))
         places = [at(float(row["confidence"]), float(row["accuracy"])) for row in mine]
-        marks += [Line(*one, *two, colour, 1.4) for one, two in zip(places, places[1:], strict=False)]
+        marks += [Line(*one, *two, colour, 1.4) for one, two in pairwise(places)]
         for (x, y), row in zip(places, mine, strict=True):
-            marks.append(Line(x, at(0, float(row["accuracy_low"]))[1], x, at(0, float(row["accuracy_high"]))[1], colour, 0.8))
+            marks.append(
+                Line(x, at(0, float(row["accuracy_low"]))[1], x, at(0, float(row["accuracy_high"]))[1], colour, 0.8)
+            )
             marks.append(Dot(x, y, colour, shape, 3.6))
-            rows.append((names[arm], *(number(100 * float(row[k]), 1) for k in ("confidence", "accuracy", "accuracy_low", "accuracy_high")), f"{row['n']:,}"))
-        marks += [Dot(left + side + 34, top + 20 + 40 * position, colour, shape, 4.5), Label(left + side + 46, top + 24 + 40 * position, _cut(names[arm], 36), INK, 11.5)]
+            rows.append(
+                (
+                    names[arm],
+                    *(
+                        number(100 * float(row[k]), 1)
+                        for k in ("confidence", "accuracy", "accuracy_low", "accuracy_high")
+                    ),
+                    f"{row['n']:,}",
+                )
+            )
+        marks += [
+            Dot(left + side + 34, top + 20 + 40 * position, colour, shape, 4.5),
+            Label(left + side + 46, top + 24 + 40 * position, _cut(names[arm], 36), INK, 11.5),
+        ]
         error = report.measure("ece", arm)
-        marks.append(Label(left + side + 46, top + 39 + 40 * position, f"{name_of('ece')} {with_interval(error)}", FAINT, 10.5))
+        marks.append(
+            Label(left + side + 46, top + 39 + 40 * position, f"{name_of('ece')} {with_interval(error)}", FAINT, 10.5)
+        )
     marks.append(Label(left + side + 34, top + side - 16, "on the dashed line: confidence is honest", FAINT, 10.5))
     marks.append(Label(left + side + 34, top + side - 1, "above it: right more often than it claims", FAINT, 10.5))
     says = "Accuracy against confidence in bins of equal mass, for " + " and ".join(names[arm] for arm in arms) + "."
@@ -161,7 +197,10 @@ def nice_ticks(low: float, high: float, high_limit: float = math.inf, most: int 
     step = next(s * power for s in (1, 2, 5, 10, 20) if span / (s * power) <= most)
     first, last = math.floor(low / step), math.ceil(high / step)
     last = max(last, first + 1)
-    return [round(k * step, 10) for k in range(first, last + 1) if k * step <= high_limit + 1e-9] or [first * step, last * step]
+    return [round(k * step, 10) for k in range(first, last + 1) if k * step <= high_limit + 1e-9] or [
+        first * step,
+        last * step,
+    ]
 
 
 def _cut(text: str, longest: int) -> str:
@@ -171,5 +210,3 @@ def _cut(text: str, longest: int) -> str:
 def arm_names(arms: Sequence[str], kinds: Mapping[str, str]) -> dict[str, str]:
     """Names to show: the plain word for an arm that is called as its kind, else its own."""
     return {arm: arm_of(arm) if arm in (kinds[arm], TEACHER) else one_line(arm, 80) for arm in arms}
-
-

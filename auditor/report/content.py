@@ -67,7 +67,11 @@ def build(workspace: Workspace, run: Run) -> ReportContent:
         sections.expectations(m),
         sections.approval(m),
         sections.verification(m),
-        Section("annex", "Annex: rules and what this report says of them", annex.blocks(m.annex.value if m.annex else None, known(m))),
+        Section(
+            "annex",
+            "Annex: rules and what this report says of them",
+            annex.blocks(m.annex.value if m.annex else None, known(m)),
+        ),
         sections.measures(m),
     )
     audit = run.folder / "audit.json"
@@ -110,7 +114,9 @@ def _headline(m: Material) -> tuple[str, str]:
     if m.report is None:
         failure = next((e for e in reversed(m.run.events()) if e.kind == "failed"), None)
         if m.status == "failed" and failure is not None:
-            return "The run failed: nothing can be said of the student.", one_line(f"{failure.message} {failure.hint}", 600)
+            return "The run failed: nothing can be said of the student.", one_line(
+                f"{failure.message} {failure.hint}", 600
+            )
         return f"The run is {m.status.replace('_', ' ')}: there is no verdict yet.", ""
     head, _, rest = in_words(visible(m.report.verdict.sentence)).partition(". ")
     return one_line(head.rstrip(".") + ".", 500), one_line(rest, 1_500)

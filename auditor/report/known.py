@@ -18,7 +18,13 @@ def _stated(m: Material) -> dict[str, str]:
     if m.use is None:
         return {}
     use = m.use.value
-    parts = {"use": use.purpose, "people": use.people, "oversight": use.oversight, "not_for": use.not_for, "limits": use.limits}
+    parts = {
+        "use": use.purpose,
+        "people": use.people,
+        "oversight": use.oversight,
+        "not_for": use.not_for,
+        "limits": use.limits,
+    }
     return {key: f"Stated: {text}" for key, text in parts.items() if text}
 
 
@@ -36,7 +42,9 @@ def _made(m: Material) -> dict[str, str]:
         if data
         else "",
         "splits": f"Split: {splits}; the test is frozen before the teacher is asked." if splits else "",
-        "labels": f"{m.labels[0]:,} synthetic labels by the teacher, {m.labels[1]:,} corrected by people." if m.labels[0] else "",
+        "labels": f"{m.labels[0]:,} synthetic labels by the teacher, {m.labels[1]:,} corrected by people."
+        if m.labels[0]
+        else "",
         "personal": f"Likely personal data in {personal.get('rows', 0):,} rows; handling: {personal.get('handling', 'keep')}."
         if personal
         else "",
@@ -50,14 +58,18 @@ def _made(m: Material) -> dict[str, str]:
         if hardware
         else "",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "energy": f"Training and audit: {energy['kwh']:g} kWh (an estimate: {energy.get('method', '')})." if energy.get("kwh") else "",
+        "energy": f"Training and audit: {energy['kwh']:g} kWh (an estimate: {energy.get('method', '')})."
+        if energy.get("kwh")
+        else "",
         "seconds": ", ".join(f"{stage} {seconds:,.0f} s" for stage, seconds in m.provenance.get("seconds", {}).items()),
     }
     if m.teacher:
         found["teacher"] = f"Teacher {m.teacher.id} ({m.teacher.kind}), licence {m.teacher.licence or 'not stated'}."
     if m.student:
         parameters = f"{m.student.parameters:,} parameters" if m.student.parameters else "size not known"
-        found["student"] = f"Student '{m.candidate}' ({m.student.kind}), {m.student.layers or '?'} layers, {parameters}."
+        found["student"] = (
+            f"Student '{m.candidate}' ({m.student.kind}), {m.student.layers or '?'} layers, {parameters}."
+        )
     licences = sorted({card.licence for card in (m.teacher, m.student) if card and card.licence})
     found["licences"] = f"Licences: {', '.join(licences)}." if licences else ""
     return found
@@ -75,7 +87,9 @@ def _measured(m: Material) -> dict[str, str]:
     }
     found = {key: _list(m, names, candidate) for key, names in pairs.items()}
     gates = "; ".join(f"{in_words(g.measure)}: {g.state}" for g in m.report.gates)
-    impact = [x for x in m.of_check("groups") if x.name == "impact_ratio" and x.arm == candidate and x.value is not None]
+    impact = [
+        x for x in m.of_check("groups") if x.name == "impact_ratio" and x.arm == candidate and x.value is not None
+    ]
     drift = [x for x in m.of_check("drift") if x.value is not None]
     wrong = m.measure("label_error_rate", TEACHER)
     return {
@@ -87,7 +101,9 @@ def _measured(m: Material) -> dict[str, str]:
         "impact": "; ".join(f"{x.group}: impact ratio {with_interval(x)}" for x in impact[:8]),
         "slices": f"{sum(x.name == 'slice_accuracy' and x.arm == candidate for x in m.report.measures)} slices were measured.",
         "drift": "; ".join(f"{in_words(x.name)} {with_interval(x)}" for x in drift[:3]),
-        "review": f"Label error rate by review: {with_interval(wrong)} (n = {wrong.n:,})." if wrong else "Labels were not reviewed.",
+        "review": f"Label error rate by review: {with_interval(wrong)} (n = {wrong.n:,})."
+        if wrong
+        else "Labels were not reviewed.",
     }
 
 
@@ -101,7 +117,9 @@ def _evidence(m: Material) -> dict[str, str]:
     parent = m.spec.parent
     return {
         "chain": f"Evidence chain of {len(m.chain):,} entries, head {m.head[:12]}…." if m.chain else "",
-        "lineage": f"Label version {m.spec.label_version}; parent run {parent}." if parent else "First run of its line.",
+        "lineage": f"Label version {m.spec.label_version}; parent run {parent}."
+        if parent
+        else "First run of its line.",
         "approver": f"Sign-off: {m.sign_off.state}{f' by {m.sign_off.by}' if m.sign_off.by else ''}.",
         "verify": "Every figure can be recomputed with `heirloom verify`." if m.sealed else "",
     }

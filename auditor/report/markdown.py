@@ -25,7 +25,9 @@ def markdown(content: ReportContent) -> bytes:
         "---",
     ]
     head = [f"# {escape(content.name)}", f"**{escape(content.headline)}** {escape(content.detail)}".strip()]
-    head.append(f"Run {escape(content.run)}, {escape(content.status)}, drawn {escape(content.made_at)} UTC. Report: {content.state}.")
+    head.append(
+        f"Run {escape(content.run)}, {escape(content.status)}, drawn {escape(content.made_at)} UTC. Report: {content.state}."
+    )
     if content.missing:
         head.append("Not there yet:\n\n" + "\n".join(f"- {escape(line)}" for line in content.missing))
     return ("\n".join(front) + "\n\n" + "\n\n".join([*head, *body(content)]) + "\n").encode()

@@ -8,7 +8,23 @@ from fpdf import FPDF
 from fpdf.enums import TextEmphasis
 from fpdf.fonts import FontFace
 
-from auditor.report.blocks import FAINT, GRID, INK, PAPER, Block, Box, Chart, Dot, Facts, Label, Line, Listing, Mark, Paragraph, Table
+from auditor.report.blocks import (
+    FAINT,
+    GRID,
+    INK,
+    PAPER,
+    Block,
+    Box,
+    Chart,
+    Dot,
+    Facts,
+    Label,
+    Line,
+    Listing,
+    Mark,
+    Paragraph,
+    Table,
+)
 from auditor.report.content import ReportContent
 from auditor.report.svg import corners
 
@@ -68,7 +84,9 @@ class _Paper(FPDF):  # type: ignore[misc]
     def words(self, text: str, points: float = 9, colour: str = INK, *, bold: bool = False, indent: float = 0) -> None:
         self.type(points, colour, bold=bold)
         self.set_x(MARGIN + indent)
-        self.multi_cell(WIDTH - indent, points * MM * LINE, self.printable(text), align="L", new_x="LMARGIN", new_y="NEXT")
+        self.multi_cell(
+            WIDTH - indent, points * MM * LINE, self.printable(text), align="L", new_x="LMARGIN", new_y="NEXT"
+        )
 
     def room(self, millimetres: float) -> None:
         """Start a new page unless so much fits on this one."""
@@ -109,7 +127,16 @@ class _Paper(FPDF):  # type: ignore[misc]
         if block.tone == "code":
             self.type(8)
             self.set_fill_color(WASH)
-            self.multi_cell(WIDTH, 8 * MM * 1.6, self.printable(block.text), align="L", fill=True, padding=2, new_x="LMARGIN", new_y="NEXT")
+            self.multi_cell(
+                WIDTH,
+                8 * MM * 1.6,
+                self.printable(block.text),
+                align="L",
+                fill=True,
+                padding=2,
+                new_x="LMARGIN",
+                new_y="NEXT",
+            )
         elif block.tone == "missing":
             self.words(f"○ {block.text}", 9, "#7a5a00")
         else:

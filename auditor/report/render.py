@@ -41,7 +41,13 @@ def as_json(content: ReportContent) -> bytes:
     sign_off = {"state": m.sign_off.state, "by": m.sign_off.by, "reason": m.sign_off.reason, "at": m.sign_off.at}
     evidence = {"sealed": m.sealed, "entries": len(m.chain), "head": m.head, "key": m.key, "problems": list(m.broken)}
     synthetic = {"labels": m.labels[0], "corrected": m.labels[1], "digital_source_type": "trainedAlgorithmicMedia"}
-    report = {**statements, "sign_off": sign_off, "evidence": evidence, "synthetic": synthetic, "missing": list(content.missing)}
+    report = {
+        **statements,
+        "sign_off": sign_off,
+        "evidence": evidence,
+        "synthetic": synthetic,
+        "missing": list(content.missing),
+    }
     whole = {**document(m.run), "report": report}
     return (json.dumps(whole, indent=2, ensure_ascii=True, allow_nan=False) + "\n").encode()
 

@@ -31,7 +31,9 @@ def verdict(m: Material) -> Section:
         )
     ]
     if m.report.verdict.scope == "fidelity":
-        blocks.append(paragraph("No human label stands behind this: it speaks of fidelity to the teacher, not of quality."))
+        blocks.append(
+            paragraph("No human label stands behind this: it speaks of fidelity to the teacher, not of quality.")
+        )
     told = [finding for finding in m.report.findings if finding.severity != "info"]
     if told:
         blocks += [paragraph("What the audit found, the most serious first:"), listing(map(_finding, told))]
@@ -95,7 +97,10 @@ def data(m: Material) -> Section:
         ("Near-duplicates across the split", f"{d.get('near_duplicates', 0):,} removed"),
         ("Rows without a human label", f"{d.get('unlabelled', 0):,}"),
         ("Likely personal data", f"{personal.get('rows', 0):,} rows; handling: {personal.get('handling', 'keep')}"),
-        ("Synthetic labels", f"{synthetic:,} by the teacher, {corrected:,} of them corrected by people" if synthetic else "none"),
+        (
+            "Synthetic labels",
+            f"{synthetic:,} by the teacher, {corrected:,} of them corrected by people" if synthetic else "none",
+        ),
         ("Erased rows", len(m.run.json("erased").get("rows", [])) or None),
     ]
     blocks: list[Block] = [facts(rows)]
@@ -199,7 +204,9 @@ def bias(m: Material) -> Section:
     ledger = [x for x in m.of_check("gender_ledger") if x.seed is None]
     if ledger:
         body = [(m.name(x.arm), name_of(x.name), written(x), between(x), f"{x.n:,}") for x in ledger]
-        blocks.append(table("Label and gender, line by line", _HEADS, body, numeric=(2, 3, 4), widths=_WIDTHS, small=True))
+        blocks.append(
+            table("Label and gender, line by line", _HEADS, body, numeric=(2, 3, 4), widths=_WIDTHS, small=True)
+        )
     rows = _groups(m)
     if rows:
         heads = ("measure", "groups", m.name(TEACHER), m.name(m.candidate))
@@ -229,7 +236,11 @@ def review(m: Material) -> Section:
     found = [x for x in m.of_check("review") if x.value is not None or x.high is not None]
     if not found:
         decided = sum(entry.action == "decision" for entry in m.chain)
-        why = f"Not reviewed. {decided:,} decisions were made and are not yet in an audit." if decided else "Not reviewed."
+        why = (
+            f"Not reviewed. {decided:,} decisions were made and are not yet in an audit."
+            if decided
+            else "Not reviewed."
+        )
         return Section("review", title, (paragraph(why, "missing"),))
     claims = [f.claim for f in (m.report.findings if m.report else ()) if f.check == "review"]
     body = [(name_of(x.name), x.group or "all", written(x), between(x), f"{x.n:,}") for x in found]
@@ -237,7 +248,10 @@ def review(m: Material) -> Section:
     return Section(
         "review",
         title,
-        (listing(claims), table("What the sample says", heads, body, numeric=(2, 3, 4), widths=(3, 2, 1.2, 1.9, 0.9), small=True)),
+        (
+            listing(claims),
+            table("What the sample says", heads, body, numeric=(2, 3, 4), widths=(3, 2, 1.2, 1.9, 0.9), small=True),
+        ),
     )
 
 
@@ -252,10 +266,21 @@ def lineage(m: Material) -> Section:
         ("Label version", str(m.spec.label_version)),
         ("Generation of the student", p.get("lineage", {}).get("generation")),
         ("Base weights", p.get("lineage", {}).get("base_weights")),
-        ("Code", f"{code['commit']}{', with local changes' if code.get('modified') else ''}" if code.get("commit") else None),
+        (
+            "Code",
+            f"{code['commit']}{', with local changes' if code.get('modified') else ''}" if code.get("commit") else None,
+        ),
         ("Versions", ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())),
-        ("Machine", f"{hardware.get('cpu')}, {hardware.get('cores')} cores, {size(hardware.get('memory_bytes'))}" if hardware else None),
-        ("Energy", f"{number(energy['kwh'])} kWh, an estimate: {energy.get('method', '')}" if energy.get("kwh") else None),
+        (
+            "Machine",
+            f"{hardware.get('cpu')}, {hardware.get('cores')} cores, {size(hardware.get('memory_bytes'))}"
+            if hardware
+            else None,
+        ),
+        (
+            "Energy",
+            f"{number(energy['kwh'])} kWh, an estimate: {energy.get('method', '')}" if energy.get("kwh") else None,
+        ),
         ("Resumed on", f"{len(p['resumed_on'])} other setting(s)" if p.get("resumed_on") else None),
     ]
     return Section("lineage", "Lineage and provenance", (facts(rows),))
@@ -282,7 +307,9 @@ def approval(m: Material) -> Section:
     """Who signed, why, and who reviewed."""
     steps = [entry for entry in m.chain if entry.action == "sign-off"]
     now = m.sign_off
-    said = f"The report is '{now.state}'." + (" It was signed before, and a later change reopened it." if now.reopened else "")
+    said = f"The report is '{now.state}'." + (
+        " It was signed before, and a later change reopened it." if now.reopened else ""
+    )
     blocks: list[Block] = [paragraph(said, "plain" if now.state in ("approved", "refused") else "missing")]
     if steps:
         body = [(_day(e.at), str(e.payload.get("state", "")), e.actor, str(e.payload.get("reason", ""))) for e in steps]
@@ -329,11 +356,24 @@ def measures(m: Material) -> Section:
         if result.name == "gates":
             continue
         if result.skipped:
-            blocks.append(paragraph(f"{result.name.replace('_', ' ').capitalize()}: skipped, because {result.skipped}.", "missing"))
+            blocks.append(
+                paragraph(
+                    f"{result.name.replace('_', ' ').capitalize()}: skipped, because {result.skipped}.", "missing"
+                )
+            )
         elif result.measures:
             body = [_row(m, x) for x in result.measures]
             caption = result.name.replace("_", " ").capitalize()
-            blocks.append(table(caption, ("measure", "arm", "of", "value", "95 % interval", "n"), body, numeric=(3, 4, 5), widths=(2.6, 2.0, 2.2, 1.3, 1.9, 0.8), small=True))
+            blocks.append(
+                table(
+                    caption,
+                    ("measure", "arm", "of", "value", "95 % interval", "n"),
+                    body,
+                    numeric=(3, 4, 5),
+                    widths=(2.6, 2.0, 2.2, 1.3, 1.9, 0.8),
+                    small=True,
+                )
+            )
             glossary = {x.name: meaning_of(x.name) for x in result.measures}
             blocks.append(paragraph(" ".join(f"{name_of(k)}: {v}" for k, v in glossary.items() if v), "note"))
     return Section("measures", title, tuple(blocks))

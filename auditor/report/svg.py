@@ -39,9 +39,9 @@ def _mark(mark: Mark) -> Markup:
         )
     if isinstance(mark, Label):
         weight = Markup(' font-weight="600"') if mark.bold else Markup("")
-        return Markup(
-            '<text x="{:.1f}" y="{:.1f}" fill="{}" font-size="{:g}" text-anchor="{}"{}>{}</text>'
-        ).format(mark.x, mark.y, mark.colour, mark.size, mark.anchor, weight, escape(mark.text))
+        return Markup('<text x="{:.1f}" y="{:.1f}" fill="{}" font-size="{:g}" text-anchor="{}"{}>{}</text>').format(
+            mark.x, mark.y, mark.colour, mark.size, mark.anchor, weight, escape(mark.text)
+        )
     if mark.shape in {"circle", "ring"}:
         fill = PAPER if mark.shape == "ring" else mark.colour
         return Markup('<circle cx="{:.1f}" cy="{:.1f}" r="{:g}" fill="{}" stroke="{}" stroke-width="1.6"/>').format(

@@ -1,0 +1,152 @@
+"""What people say on the page Report: intended use, which rules apply, sign-off. Each becomes an entry of the evidence chain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import streamlit as st
+
+from auditor.evidence.signoff import STEPS, State, sign_off
+from auditor.report.annex import Part, frameworks
+from auditor.report.content import ReportContent
+from auditor.report.stated import LONGEST, AnnexAnswers, IntendedUse, state
+from distill.errors import HeirloomError, ReportError
+from distill.store import Run
+from pages.ui import cache, page, people
+from pages.ui.text import escaped
+
+_FIELDS = {
+    "purpose": ("Purpose", "What will it be used for, and by whom?"),
+    "people": ("People it is about", "Whose texts does it judge, and who is affected by its answers?"),
+    "oversight": ("Oversight", "Who watches it in use, and who can stop it?"),
+    "not_for": ("Not for", "What must it not be used for?"),
+    "limits": ("Known limits", "Limits beyond what was measured here."),
+}
+_VERBS: dict[State, tuple[str, str]] = {
+    "reviewed": ("Mark as reviewed", ":material/rate_review:"),
+    "approved": ("Approve", ":material/verified:"),
+    "refused": ("Refuse", ":material/block:"),
+    "draft": ("", ""),
+}
+
+
+def intended_use(run: Run, content: ReportContent) -> None:
+    """The form for the intended use, filled with what was stated last."""
+    said = content.material.use
+    before = said.value.model_dump() if said else {}
+    if said:
+        st.caption(
+            f"Stated by {escaped(said.by)} on {said.at[:16].replace('T', ' ')} UTC. A new statement reopens a sign-off."
+        )
+    else:
+        st.caption("Nothing is assumed: what is not stated here stands as 'not stated' in the report.")
+    by = people.name_or_ask("It stands beside the statement in the evidence chain.", "use_name")
+    with st.form(f"use_{run.id}"):
+        typed = {
+            name: st.text_area(
+                label,
+                value=before.get(name, ""),
+                placeholder=asks,
+                max_chars=LONGEST,
+                height=88,
+                key=f"use_{name}_{run.id}",
+            )
+            for name, (label, asks) in _FIELDS.items()
+        }
+        if st.form_submit_button("State it", type="primary", icon=":material/edit_note:"):
+            if not (typed["purpose"] or "").strip():
+                page.show_error(ReportError("The purpose is empty.", hint="Say what it will be used for."))
+                return
+            _do(lambda: state(cache.workspace(), run, IntendedUse(**{k: v or "" for k, v in typed.items()}), by))
+
+
+def annex(run: Run, content: ReportContent) -> None:
+    """Asks first what applies; then, for what does, what a person can fill in where the product cannot know."""
+    said = content.material.annex
+    answers = said.value if said else AnnexAnswers()
+    book = frameworks()
+    st.caption(
+        f"Default: not applicable. Texts and dates as summarised on {book.summarised}, in our own words; no legal advice and no claim of "
+        "conformity."
+    )
+    by = people.name_or_ask("It stands beside the answers in the evidence chain.", "annex_name")
+    with st.form(f"annex_{run.id}"):
+        applies = {part.id: _asked(part, answers, run.id) for part in book.parts}
+        fields: dict[str, str] = dict(answers.fields)
+        for part in book.parts:
+            if answers.applies.get(part.id):
+                fields |= _gaps(part, answers, run.id)
+        if st.form_submit_button("Save the answers", type="primary", icon=":material/save:"):
+            kept = {name: text.strip() for name, text in fields.items() if text.strip()}
+            _do(lambda: state(cache.workspace(), run, AnnexAnswers(applies=applies, fields=kept), by))
+
+
+def _asked(part: Part, answers: AnnexAnswers, run_id: str) -> bool:
+    source = frameworks().sources[part.source]
+    help_ = "  \n".join(
+        [escaped(source.title), escaped(source.text_of, 400), *map(escaped, source.dates), escaped(source.note)]
+    )
+    found = st.radio(
+        escaped(part.question, 300), ["not applicable", "applies"], index=int(answers.applies.get(part.id, False)), horizontal=True,
+        key=f"applies_{part.id}_{run_id}", help=help_,
+    )  # fmt: skip
+    return found == "applies"
+
+
+def _gaps(part: Part, answers: AnnexAnswers, run_id: str) -> dict[str, str]:
+    """A field for each thing that only people know."""
+    with st.expander(f"{escaped(part.title, 200)}: fill in what the product cannot know", type="compact"):
+        return {
+            field.id: st.text_input(
+                escaped(f"{field.ref}: {field.gap}", 300),
+                value=answers.fields.get(field.id, ""),
+                key=f"gap_{field.id}_{run_id}",
+            )
+            or ""
+            for field in part.fields
+            if field.gap
+        }
+
+
+def signing(run: Run, content: ReportContent) -> None:
+    """The next steps of the sign-off, with a reason; an approver is not a reviewer of the run."""
+    now = content.material.sign_off
+    if now.reopened:
+        st.caption("It was signed before; a later change reopened it.")
+    steps = STEPS[now.state]
+    if not steps:
+        st.markdown(
+            f"{escaped(now.state.capitalize())} by {escaped(now.by)} on {now.at[:16].replace('T', ' ')} UTC: {escaped(now.reason, 600)}"
+        )
+        st.caption("A later decision, audit or statement reopens it.")
+        return
+    if now.reviewers:
+        st.caption(
+            f"Labels of this run were decided by {escaped(', '.join(sorted(now.reviewers)), 400)}: they cannot approve it."
+        )
+    if not people.current().roles & {"approver", "reviewer"}:
+        st.caption("Signing off needs the role 'reviewer' or 'approver'.")
+        return
+    by = people.name_or_ask("It stands beside the sign-off in the evidence chain.", "sign_name")
+    reason = st.text_input(
+        "Reason", key=f"reason_{run.id}", max_chars=1_000, placeholder="What was looked at, and why this step is right"
+    )
+    with st.container(horizontal=True):
+        for step in steps:
+            label, icon = _VERBS[step]
+            allowed = step == "reviewed" or "approver" in people.current().roles
+            kind = "secondary" if step == "refused" else "primary"
+            pressed = st.button(label, icon=icon, type=kind, key=f"sign_{step}_{run.id}", disabled=not allowed)  # type: ignore[arg-type]
+            if pressed:
+                _do(partial(sign_off, cache.workspace(), run, step, by, reason or ""))
+
+
+def _do(action: Callable[[], object]) -> None:
+    """Do it and draw anew; an error is one sentence."""
+    try:
+        action()
+    except HeirloomError as error:
+        page.show_error(error)
+        return
+    st.rerun()
