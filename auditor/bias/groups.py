@@ -7,8 +7,9 @@ classes), so everything is binarised first: fairness on the class that the user 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -189,24 +190,48 @@ def audit_groups(
     return GroupAudit(column.name, positive, tuple(rows), _parity(rates), _parity(steady), tuple(notes), None)
 
 
+def _cells(y: npt.NDArray[Any], p: npt.NDArray[Any], groups: npt.NDArray[np.object_]) -> pd.DataFrame:
+    """Columns group, y, p and how many rows are alike in all three: fairlearn goes over rows one by one in Python, and every measure here
+    depends on these counts alone, so it is given the distinct rows with their weights."""
+    frame = pd.DataFrame({"group": groups, "y": y.astype(np.int64), "p": p.astype(np.int64)})
+    return frame.value_counts(sort=False).rename("n").reset_index()
+
+
+def _by_group(cells: pd.DataFrame, metrics: Mapping[str, Callable[..., Any]]) -> pd.DataFrame:
+    """fairlearn's MetricFrame over weighted cells."""
+    from fairlearn.metrics import MetricFrame
+
+    weights = {"sample_weight": cells["n"].to_numpy()}
+    found: pd.DataFrame = MetricFrame(
+        metrics=dict(metrics),
+        y_true=cells["y"].to_numpy(),
+        y_pred=cells["p"].to_numpy(),
+        sensitive_features=cells["group"],
+        sample_params=dict.fromkeys(metrics, weights),
+    ).by_group
+    return found
+
+
+def _count(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64], sample_weight: npt.ArrayLike) -> int:
+    return int(np.sum(sample_weight))
+
+
+def _positives(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64], sample_weight: npt.ArrayLike) -> int:
+    return int(np.sum(np.asarray(sample_weight)[y_true == 1]))
+
+
 def _rates(y: npt.NDArray[np.bool_], p: npt.NDArray[np.bool_], groups: npt.NDArray[np.object_]) -> pd.DataFrame:
     """Counts and rates of each group on the binarised task."""
-    from fairlearn.metrics import MetricFrame, count, false_positive_rate, selection_rate, true_positive_rate
-
-    def positives(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64]) -> int:
-        return int(np.sum(y_true))
+    from fairlearn.metrics import false_positive_rate, selection_rate, true_positive_rate
 
     metrics = {
-        "n": count,
-        "positives": positives,
+        "n": _count,
+        "positives": _positives,
         "selection": selection_rate,
         "tpr": true_positive_rate,
         "fpr": false_positive_rate,
     }
-    found = MetricFrame(
-        metrics=metrics, y_true=y.astype(int), y_pred=p.astype(int), sensitive_features=pd.Series(groups, name="group")
-    )
-    rates: pd.DataFrame = found.by_group.astype(float)
+    rates = _by_group(_cells(y, p, groups), metrics).astype(float)
     # fairlearn gives 0 where a group has no row to divide by; a rate over nothing is unknown, not bad.
     rates.loc[rates["positives"] == 0, "tpr"] = np.nan
     rates.loc[rates["positives"] == rates["n"], "fpr"] = np.nan
@@ -216,21 +241,19 @@ def _rates(y: npt.NDArray[np.bool_], p: npt.NDArray[np.bool_], groups: npt.NDArr
 def _quality(
     y: npt.NDArray[np.int64], p: npt.NDArray[np.int64], groups: npt.NDArray[np.object_], classes: Sequence[str]
 ) -> pd.DataFrame:
-    from fairlearn.metrics import MetricFrame
     from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
     every = np.arange(len(classes))
 
-    def per_class(y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        precision, recall, f1, _ = precision_recall_fscore_support(y_true, y_pred, labels=every, zero_division=np.nan)
+    def per_class(
+        y_true: npt.NDArray[np.int64], y_pred: npt.NDArray[np.int64], sample_weight: npt.ArrayLike
+    ) -> npt.NDArray[np.float64]:
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            y_true, y_pred, labels=every, zero_division=np.nan, sample_weight=sample_weight
+        )
         return np.concatenate([precision, recall, f1])
 
-    found = MetricFrame(
-        metrics={"accuracy": accuracy_score, "classes": per_class},
-        y_true=y,
-        y_pred=p,
-        sensitive_features=pd.Series(groups, name="group"),
-    ).by_group
+    found = _by_group(_cells(y, p, groups), {"accuracy": accuracy_score, "classes": per_class})
     names = [f"{measure}: {c}" for measure in ("precision", "recall", "f1") for c in classes]
     table = pd.DataFrame(np.vstack(found["classes"].to_list()), index=found.index, columns=names)
     macro = table[[f"f1: {c}" for c in classes]].mean(axis=1, skipna=True)

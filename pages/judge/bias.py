@@ -138,7 +138,7 @@ def _sentence(audit: Audited, spec: RunSpec) -> None:
             st.markdown(" ".join(lines))
         with st.container(horizontal=True, gap="medium"):
             st.caption(
-                f"margin ±{figures.figure(change.detail.get('margin'))} · {len(spec.seeds)} seeds · these seeds, this teacher"
+                f"margin ±{change.detail.get('margin', 0):g} · {len(spec.seeds)} seeds · these seeds, this teacher"
             )
             claims.line("gender_bias_change_pct", kind_of(spec, spec.candidate))
 
@@ -220,6 +220,8 @@ def _groups(audit: Audited, spec: RunSpec, arm: str) -> None:
         impact = draw.impact_chart(mine, spec, arm)
         if impact is not None:
             charts.show(*impact, key="impact", says="Impact ratio of each group with the four-fifths line.")
+        else:
+            st.caption("No group gets the positive label, so there is no impact ratio.")
     with right:
         heat = draw.groups_heat(mine, spec, arm)
         if heat is not None:
@@ -298,14 +300,15 @@ def _pairs(run: Run, spec: RunSpec, arm: str) -> None:
 def _pair(view: PairView, spec: RunSpec, position: int, arm: str) -> None:
     pair_id = str(view.frame["pair_id"].iloc[position])
     with st.container(border=True, gap="small", key=f"pair_{position}"):
-        head, opener = st.columns([9, 1.2], vertical_alignment="top")
-        with head:
+        left, right, opener = st.columns([4.2, 6, 1.2], vertical_alignment="top")
+        with left:
             bias_pairs.sentences(view, position)
+        with right:
+            bias_pairs.answers(view, spec, position, [a for a in (TEACHER, arm) if a in view.probs])
         with opener, st.container(horizontal_alignment="right"):
             if st.button("Open", key=f"open_{position}", icon=":material/open_in_full:", type="tertiary"):
                 state.choose_item(pair_id)
                 st.rerun()
-        bias_pairs.answers(view, spec, position, [a for a in (TEACHER, arm) if a in view.probs])
         others = [a for a in view.probs if a not in (TEACHER, arm)]
         if others:
             with st.expander(f"{len(others)} other arms", type="compact"):

@@ -26,7 +26,7 @@ def gap_chart(audit: Audited, spec: RunSpec) -> Drawn | None:
     found = [(arm, audit.measure("gender_bias", arm)) for arm in arms_of(audit, spec)]
     rows = [(arm_label(spec, arm), kind_of(spec, arm), m) for arm, m in found if m is not None]
     teacher = audit.measure("gender_bias", TEACHER)
-    return _dots(rows, "gender gap G, probability", None if teacher is None else teacher.value, "teacher")
+    return _dots(rows, "gender gap G, probability", None if teacher is None else teacher.value)
 
 
 def ledger_chart(audit: Audited, spec: RunSpec) -> Drawn | None:
@@ -36,23 +36,21 @@ def ledger_chart(audit: Audited, spec: RunSpec) -> Drawn | None:
     kinds = {PEOPLE: "people", SYNTHETIC: TEACHER}
     rows = [(arm_label(spec, line), kinds.get(line, kind_of(spec, line)), m) for line, m in found if m is not None]
     people = audit.measure("label_gender_association", PEOPLE)
-    return _dots(rows, "label-gender association, Cramér's V", None if people is None else people.value, "people")
+    return _dots(rows, "label-gender association, Cramér's V", None if people is None else people.value)
 
 
-def _dots(
-    rows: Sequence[tuple[str, str, Measure]], title: str, reference: float | None, reference_name: str
-) -> Drawn | None:
-    """One dot a row with its interval, the first on top."""
+def _dots(rows: Sequence[tuple[str, str, Measure]], title: str, reference: float | None) -> Drawn | None:
+    """One dot a row with its interval, the first on top; a line at ``reference``."""
     if not rows:
         return None
     made = charts.figure(
-        height=70 + 34 * len(rows),
+        height=80 + 40 * len(rows),
         xaxis=charts.axis(title, rangemode="tozero"),
         yaxis=charts.axis(autorange="reversed", showgrid=False),
         margin={"l": 8, "r": 60, "t": 22, "b": 8},
     )
     if reference is not None:
-        charts.line_at(made, x=reference, label=reference_name)
+        charts.line_at(made, x=reference)
     for name, kind, measure in rows:
         bounds = charts.bars(measure.value, measure.low, measure.high)
         made.add_scatter(
@@ -174,7 +172,7 @@ def groups_heat(rows: Sequence[dict[str, Any]], spec: RunSpec, arm: str) -> Draw
         z=shown.to_numpy(),
         x=[charts.label(name, 26) for name in names],
         y=[charts.label(f"{g}, n = {n:,}", 60) for g, n in zip(frame["group"], frame["n"], strict=True)],
-        text=text,
+        text=[[""] * len(row) if is_small else row for row, is_small in zip(text, small, strict=True)],
         texttemplate="%{text}",
         zmin=-limit,
         zmax=limit,
@@ -228,7 +226,7 @@ def pareto_chart(runs: Sequence[tuple[str, str, Audited, RunSpec]], here: str) -
             y=[quality[0]],
             mode="markers+text",
             text=[f"  {charts.label(label, 48)}"],
-            textposition="middle right",
+            textposition="top right",
             textfont={"size": 11},
             cliponaxis=False,
             error_x=charts.bars(gap.value, gap.low, gap.high),
