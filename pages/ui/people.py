@@ -13,6 +13,7 @@ from pages.ui.text import escaped, one_line
 Role = Literal["reader", "engineer", "reviewer", "approver"]
 ROLES: tuple[Role, ...] = ("reader", "engineer", "reviewer", "approver")
 _NAME = "person"
+_FIELD = "person_name"  # key of the badge's field
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,16 @@ def name_or_ask(why: str, key: str) -> str:
     person = current()
     if person.name:
         return person.signature
-    typed = st.text_input("Your name", key=key, placeholder="Name as it shall stand in the record", help=escaped(why))
-    if typed and typed.strip():
-        state.put(_NAME, one_line(typed.strip(), 80))
-        st.rerun()
+
+    def keep() -> None:
+        # both: the badge's own field would otherwise still be empty, and take the name back
+        name = one_line(str(state.widget(key) or "").strip(), 80)
+        state.put(_NAME, name)
+        state.set_widget(_FIELD, name)
+
+    st.text_input(
+        "Your name", key=key, placeholder="Name as it shall stand in the record", help=escaped(why), on_change=keep
+    )
     return ""
 
 
@@ -74,7 +81,9 @@ def draw_badge() -> None:
         st.caption(
             "Your name stands beside runs you start and labels you decide. Nobody checks it, so it reads 'self-declared'."
         )
-        typed = st.text_input("Your name", value=person.name, max_chars=80, key="person_name")
+        if state.widget(_FIELD) is None:
+            state.set_widget(_FIELD, person.name)
+        typed = st.text_input("Your name", max_chars=80, key=_FIELD)
         if typed is not None and one_line(typed.strip(), 80) != person.name:
             state.put(_NAME, one_line(typed.strip(), 80))
             st.rerun()

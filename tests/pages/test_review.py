@@ -160,3 +160,12 @@ def test_hostile_texts_are_text(home: Path) -> None:
     app = app.segmented_control(key="review_view").set_value("Results").run()
     assert_well(app)
     assert not [m.value for m in app.markdown if "![" in m.value.replace("\\!\\[", "") or "<b>" in m.value]
+
+
+def test_a_name_typed_on_the_page_brings_the_first_card(started: Workspace) -> None:
+    app = open_page("review", run=RUN_ID)
+    app = app.text_input(key="review_name").set_value("Ada").run()
+    assert_well(app)
+    app = press(app, "sample_label0")
+    assert set(decisions_frame(started, RUN_ID)["reviewer"]) == {"Ada (self-declared)"}
+    assert app.text_input(key="person_name").value == "Ada"

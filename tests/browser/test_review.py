@@ -1,0 +1,182 @@
+"""Two people in two browsers, a server that is killed, and texts that would like to run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from auditor.evidence.chain import verify_chain
+from auditor.evidence.log import entries
+from auditor.review import decisions_frame
+from auditor.review.plan import Wishes
+from auditor.review.records import problems
+from auditor.review.rounds import begin
+from distill.store import Run
+from distill.types import read_frame, write_frame
+from distill.workspace import Workspace
+from tests.fakes import make_fake_run
+from tests.pages.hostile import STRINGS
+
+playwright_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+ROOT = Path(__file__).resolve().parents[2]
+WAIT = 90_000
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="no Chromium here")]
+
+
+class Server:
+    """The app on a free port, that may be killed and started again."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)]
+        self.process = subprocess.Popen(
+            [*command, "--server.address", "127.0.0.1", "--server.headless", "true"],
+            cwd=ROOT,
+            env={**os.environ, "HEIRLOOM_HOME": str(self.home)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(600):
+            with suppress(OSError), urllib.request.urlopen(f"{self.address}/_stcore/health"):
+                return
+            time.sleep(0.1)
+        raise TimeoutError("the server did not start")
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(20)
+
+
+@contextmanager
+def serving(home: Path) -> Iterator[Server]:
+    server = Server(home)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with playwright_api.sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+def sit_down(browser: object, server: Server, run: Run, name: str) -> object:
+    """A browser of its own in which ``name`` sees the first card."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()  # type: ignore[attr-defined]
+    page.set_default_timeout(WAIT)
+    page.goto(f"{server.address}/review?run={run.id}")
+    page.get_by_placeholder("Name as it shall stand").fill(name)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".st-key-review_card")
+    return page
+
+
+def card_of(page: object) -> str:
+    found = page.locator(".st-key-review_card")  # type: ignore[attr-defined]
+    return str(found.inner_text()) if found.count() else ""
+
+
+def press_and_wait(page: object, key: str) -> None:
+    """Press a key until the card has changed; a press that the page was not ready for is made again, as a person would."""
+    before = card_of(page)
+    ends = time.monotonic() + WAIT / 1000
+    while card_of(page) == before and time.monotonic() < ends:
+        page.keyboard.press(key)  # type: ignore[attr-defined]
+        for _ in range(40):
+            page.wait_for_timeout(25)  # type: ignore[attr-defined]
+            if card_of(page) != before:
+                return
+
+
+def well(workspace: Workspace, run: Run) -> None:
+    assert verify_chain(entries(workspace, run.id), run.id).ok
+    assert problems(workspace, run.id) == []
+
+
+def test_two_browsers_at_full_speed_lose_and_double_none(tmp_path: Path, browser: object) -> None:
+    run = make_fake_run(tmp_path, n_pool=200, n_test=30, n_dev=30, seeds=(1,), timings=False)
+    workspace = Workspace(tmp_path).made()
+    begin(workspace, run, Wishes(fraction=1.0, double_items=6, double_share=0.01), "Pat")
+    with serving(tmp_path) as server:
+        ada, ben = (sit_down(browser, server, run, name) for name in ("Ada", "Ben"))
+        for turn in range(30):
+            press_and_wait(ada, "1" if turn % 2 else "2")
+            press_and_wait(ben, "3")
+    said = decisions_frame(workspace, run.id)
+    assert said["standing"].all()
+    assert not said.duplicated(["row_id", "reviewer"]).any()
+    assert said["reviewer"].value_counts().to_dict() == {"Ada (self-declared)": 30, "Ben (self-declared)": 30}
+    both = said["row_id"].value_counts()
+    assert (said.set_index("row_id").loc[both[both > 1].index, "slots"] == 2).all()
+    well(workspace, run)
+
+
+def test_a_server_killed_between_key_and_answer_leaves_no_half_decision(tmp_path: Path, browser: object) -> None:
+    run = make_fake_run(tmp_path, n_pool=60, n_test=30, n_dev=30, seeds=(1,), timings=False)
+    workspace = Workspace(tmp_path).made()
+    begin(workspace, run, Wishes(fraction=1.0, double_share=0), "Pat")
+    with serving(tmp_path) as server:
+        page = sit_down(browser, server, run, "Ada")
+        press_and_wait(page, "1")
+        for wait in (0.0, 0.02):
+            before = len(decisions_frame(workspace, run.id))
+            page.keyboard.press("2")  # type: ignore[attr-defined]
+            time.sleep(wait)
+            server.kill()
+            after = len(decisions_frame(workspace, run.id))
+            assert after - before in (0, 1)
+            well(workspace, run)
+            server.start()
+            page = sit_down(browser, server, run, "Ada")
+        press_and_wait(page, "1")
+        assert len(decisions_frame(workspace, run.id)) == after + 1
+    well(workspace, run)
+
+
+def test_nothing_that_a_text_says_runs(tmp_path: Path, browser: object) -> None:
+    run = make_fake_run(tmp_path, n_pool=len(STRINGS) * 2, n_test=30, n_dev=30, seeds=(1,), timings=False)
+    path = run.folder / "labels.parquet"
+    labels = read_frame(path)
+    texts = [*STRINGS, "a" * 1_000_000]
+    labels["text"] = [texts[i % len(texts)] for i in range(len(labels))]
+    write_frame(path, labels)
+    begin(
+        Workspace(tmp_path).made(), run, Wishes(fraction=1.0, double_share=0), "<script>document.title='owned'</script>"
+    )
+    asked: list[str] = []
+    with serving(tmp_path) as server:
+        page = sit_down(browser, server, run, "<img src=x onerror=\"document.title='owned'\">")
+        page.on("request", lambda request: asked.append(request.url))  # type: ignore[attr-defined]
+        for _ in range(len(texts)):
+            card = page.locator(".st-key-review_card")  # type: ignore[attr-defined]
+            assert card.locator("img, script, a, b").count() == 0
+            assert len(card.inner_text()) < 25_000
+            press_and_wait(page, "1")
+        assert page.title() != "owned"  # type: ignore[attr-defined]
+        assert page.locator("img[src='x']").count() == 0  # type: ignore[attr-defined]
+    assert not [url for url in asked if "evil.invalid" in url]
