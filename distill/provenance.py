@@ -32,7 +32,7 @@ LIBRARIES = (
     "scipy",
     "scikit-learn",
 )
-WATTS_PER_CORE = 10.0  # a server core under load, its share of memory and fans included; no meter is read
+WATTS_PER_CORE = 10.0  # a busy server core, its share of memory and fans included; no meter is read
 
 
 def write_provenance(run: Run, spec: RunSpec) -> None:
@@ -59,7 +59,7 @@ def write_provenance(run: Run, spec: RunSpec) -> None:
             "lineage": lineage(run, spec),
             "data": _marker(run, "data"),
             "seconds": seconds,
-            "energy": energy(seconds),
+            "energy": energy(run),
         },
     )
     write_json(run.folder / "resources.json", resources(run, seconds))
@@ -151,22 +151,22 @@ def lineage(run: Run, spec: RunSpec) -> dict[str, Any]:
     }
 
 
-def stage_seconds(run: Run) -> dict[str, float]:
-    """Wall seconds of each finished stage; a reused teacher or label costs this run nothing."""
-    found = {path.stem: _marker(run, path.stem).get("seconds") for path in (run.folder / "stages").glob("*.json")}
+def stage_seconds(run: Run, kind: str = "seconds") -> dict[str, float]:
+    """Wall seconds ('seconds') or core seconds ('cpu_seconds') of each finished stage; what was reused costs this run nothing."""
+    found = {path.stem: _marker(run, path.stem).get(kind) for path in (run.folder / "stages").glob("*.json")}
     return {
         stage: float(seconds) for stage, seconds in sorted(found.items()) if seconds is not None and "-" not in stage
     }
 
 
-def energy(seconds: dict[str, float]) -> dict[str, Any]:
-    """An estimate, never a measurement: wall time × cores × an assumed power."""
-    cores = int(hardware()["cores"] or 1)
-    watt_hours = sum(seconds.values()) * cores * WATTS_PER_CORE / 3600
+def energy(run: Run) -> dict[str, Any]:
+    """An estimate, never a measurement: seconds that the stages kept a core busy × an assumed power."""
+    busy = sum(stage_seconds(run, "cpu_seconds").values())
     return {
-        "kwh": round(watt_hours / 1000, 6),
+        "kwh": round(busy * WATTS_PER_CORE / 3_600_000, 6),
+        "core_seconds": round(busy, 1),
         "estimate": True,
-        "method": f"wall time of the stages × {cores} cores × {WATTS_PER_CORE:g} W; no meter was read",
+        "method": f"busy core seconds of the stages × {WATTS_PER_CORE:g} W; no meter was read, accelerators are not counted",
     }
 
 

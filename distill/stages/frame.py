@@ -54,9 +54,10 @@ def once(
         context.monitor.reused(stage)
         return
     with context.monitor.stage(stage), plain_errors(stage):
-        began = time.monotonic()
+        began, busy = time.monotonic(), time.process_time()
         summary = work()
-        context.run.finish_stage(stage, digest, **{"seconds": round(time.monotonic() - began, 3), **summary})
+        spent = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - busy}
+        context.run.finish_stage(stage, digest, **{name: round(value, 3) for name, value in spent.items()}, **summary)
 
 
 @contextmanager

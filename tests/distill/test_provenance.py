@@ -22,7 +22,7 @@ def test_provenance_keeps_its_first_machine_and_adds_the_second(
     assert first["seeds"]["students"] == [1, 2]
     assert first["energy"]["estimate"] is True
     assert first["resumed_on"] == []
-    run.finish_stage("data", "d", seconds=36.0)
+    run.finish_stage("data", "d", seconds=36.0, cpu_seconds=72.0)
     run.finish_stage("predictions-distilled-1", "d", seconds=5.0)
     real = provenance.hardware()
     monkeypatch.setattr(provenance, "hardware", lambda: {**real, "cpu": "another"})
@@ -32,4 +32,4 @@ def test_provenance_keeps_its_first_machine_and_adds_the_second(
     assert second["made_with"] == first["made_with"]
     assert [line["changed"] for line in second["resumed_on"]] == [["hardware"]]
     assert second["seconds"] == {"data": 36.0}
-    assert second["energy"]["kwh"] > 0
+    assert second["energy"]["kwh"] == pytest.approx(72.0 * provenance.WATTS_PER_CORE / 3.6e6)
