@@ -327,7 +327,7 @@ def verification(m: Material) -> Section:
         return Section("verify", title, (paragraph(why, "missing"),))
     state = f"broken: {m.broken[0]}" if m.broken else "unbroken"
     rows = [
-        ("Evidence chain", f"{len(m.chain):,} entries, {state}"),
+        ("Evidence chain", f"{len(m.chain):,} {'entry' if len(m.chain) == 1 else 'entries'}, {state}"),
         ("Head", m.head),
         ("Signing key (fingerprint)", m.key),
     ]

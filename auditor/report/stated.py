@@ -24,11 +24,17 @@ class Stated(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    @field_validator("*")
+    @field_validator("*", mode="before")
     @classmethod
     def _storable(cls, value: object) -> object:
         """Lone surrogates cannot be stored anywhere; they are replaced."""
-        return value.strip().encode("utf-8", "replace").decode() if isinstance(value, str) else value
+        if isinstance(value, dict):
+            return {_clean(key): _clean(each) for key, each in value.items()}
+        return _clean(value)
+
+
+def _clean(value: object) -> object:
+    return value.strip().encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 class IntendedUse(Stated):
