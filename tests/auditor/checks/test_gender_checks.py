@@ -197,6 +197,9 @@ def test_the_ledger_goes_from_people_to_the_student(tmp_path: Path) -> None:
     probs = np.where(women[:, None], [0.1, 0.1, 0.8], [0.8, 0.1, 0.1])
     for seed in (1, 2):
         ClassSignal(test.ids, probs).write(run.prediction_path("distilled", seed, "test"))
+    leaning = np.arange(300) % 5 < np.where(women, 3, 2)
+    probs = np.where(leaning[:, None], [0.1, 0.1, 0.8], [0.8, 0.1, 0.1])
+    ClassSignal(test.ids, probs).write(run.prediction_path("teacher", 0, "test"))
     found = result_of(run, "gender_ledger")
     assert value(one(found, "label_gender_association", "distilled")) > 0.95
     assert value(one(found, "label_gender_association", "people")) < 0.3
