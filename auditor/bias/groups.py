@@ -156,7 +156,9 @@ def audit_groups(
     """Quality and fairness of one arm by one group column.
 
     Args:
-        true, predicted: class indices ``(rows,)``.
+        true: class indices ``(rows,)``.
+        predicted: class indices ``(rows,)``, or ``(seeds, rows)``: every rate is then the mean over the seeds, and intervals rest on the rows,
+            not on rows times seeds.
         column: from ``tidy_groups`` or ``cross_groups``.
         classes: names of the classes.
         positive: the class that counts as the good outcome.
@@ -168,15 +170,19 @@ def audit_groups(
     good = positive_class(classes, positive)
     assert positive is not None
     y, p = np.asarray(true), np.asarray(predicted)
-    if not len(y) == len(p) == len(column.values):
+    p = p[None, :] if p.ndim == 1 else p
+    seeds = len(p)
+    if not len(y) == p.shape[1] == len(column.values):
         raise DataError(
-            f"Labels, predictions and the column '{column.name}' have {len(y):,}, {len(p):,} and {len(column.values):,} rows.",
+            f"Labels, predictions and the column '{column.name}' have {len(y):,}, {p.shape[1]:,} and {len(column.values):,} rows.",
             hint="Give one value a row.",
         )
     if column.skipped is not None:
         return GroupAudit(column.name, positive, (), (), (), column.notes, column.skipped)
-    rates = _rates(y == good, p == good, column.values)
-    quality = _quality(y, p, column.values, classes)
+    y, p, groups = np.tile(y, seeds), p.ravel(), np.tile(column.values, seeds)
+    rates = _rates(y == good, p == good, groups)
+    rates[["n", "positives"]] /= seeds
+    quality = _quality(y, p, groups, classes)
     # A handful of rows must not set the mark that everybody else is measured by, unless there are only handfuls.
     steady = rates[rates["n"] >= small]
     best = float((steady if len(steady) else rates)["selection"].max())
@@ -279,7 +285,10 @@ def _row(group: str, rates: pd.Series, quality: pd.Series, best: float, small: i
 
 
 def _rate(rate: float, n: int) -> Interval:
-    return wilson(round(float(rate) * n), n) if n and math.isfinite(rate) else Interval(math.nan, math.nan, math.nan, n)
+    if not n or not math.isfinite(rate):
+        return Interval(math.nan, math.nan, math.nan, n)
+    shown = wilson(round(float(rate) * n), n)  # of the mean count, where there are several seeds
+    return Interval(float(rate), min(shown.low, float(rate)), max(shown.high, float(rate)), n)
 
 
 def _parity(rates: pd.DataFrame) -> tuple[Parity, ...]:

@@ -60,7 +60,7 @@ class GroupsOptions(LexiconOptions):
     },
 )
 def gender_groups(audit: AuditInput, options: GroupsOptions) -> CheckResult:
-    """fairlearn's figures for every group column and arm; the first seed of each arm is compared row by row."""
+    """fairlearn's figures for every group column and arm, each the mean over the arm's seeds."""
     positive_class(audit.labels, audit.spec.data.positive)
     columns, notes = _columns(audit, options)
     known = audit.labelled
@@ -72,7 +72,7 @@ def gender_groups(audit: AuditInput, options: GroupsOptions) -> CheckResult:
             notes.append(f"{column.name}: {column.skipped}")
             continue
         for arm in (TEACHER, *usable_arms(audit)):
-            predicted = audit.probs(arm).mean(axis=0).argmax(axis=-1)[known]
+            predicted = audit.probs(arm).argmax(axis=-1)[:, known]
             found = audit_groups(
                 audit.y[known], predicted, column, audit.labels, audit.spec.data.positive, small=options.small
             )
@@ -106,7 +106,8 @@ def _columns(audit: AuditInput, options: GroupsOptions) -> tuple[list[GroupColum
 def _measures(found: GroupAudit, arm: str) -> list[Measure]:
     n = sum(row.n for row in found.rows)
     measures = []
-    for parity in found.parity_large if any(not row.small for row in found.rows) else found.parity:
+    large = sum(not row.small for row in found.rows) >= 2
+    for parity in found.parity_large if large else found.parity:
         for suffix, value in (("difference", parity.difference), ("ratio", parity.ratio)):
             measures.append(
                 Measure(
@@ -116,7 +117,7 @@ def _measures(found: GroupAudit, arm: str) -> list[Measure]:
                     arm=arm,
                     group=found.column,
                     higher_is_better=suffix == "ratio",
-                    detail={"groups": "with enough rows"},
+                    detail={"groups": "with enough rows" if large else "all, though small"},
                 )
             )
     for row in found.rows:

@@ -83,7 +83,8 @@ def gender_swaps(audit: AuditInput, options: GenderSwapsOptions) -> CheckResult:
     finding = Finding(
         check=NAME,
         severity="info",
-        claim=f"{len(sides[0]):,} of {swaps.total:,} test rows could be swapped; "
+        claim=f"{len(swaps.rows):,} of {swaps.total:,} test rows could be swapped"
+        f"{f', {len(sides[0]):,} of them were' if len(sides[0]) < len(swaps.rows) else ''}; "
         f"{sum(n for _, n in swaps.excluded):,} were left out.",
         evidence=tuple(m for m in measures if m.name == "swap_flip_rate"),
     )

@@ -148,7 +148,7 @@ def _thresholds(score: Floats, n: int, y: Ints, groups: list[Strings], usable: n
 
     x = score[:n][usable][:, None]
     fitted = ThresholdOptimizer(
-        estimator=_AsIs(),
+        estimator=_as_is(),
         constraints=constraint,
         objective="accuracy_score",
         prefit=True,
@@ -163,17 +163,21 @@ def _thresholds(score: Floats, n: int, y: Ints, groups: list[Strings], usable: n
     return np.clip(share, 0.0, 1.0)
 
 
-class _AsIs:
-    """An estimator whose only feature is the probability already."""
+def _as_is() -> Any:
+    """An estimator whose only feature is the probability already; a class of sklearn's, since fairlearn asks for its tags."""
+    from sklearn.base import BaseEstimator, ClassifierMixin
 
-    def fit(self, x: Any, y: Any) -> _AsIs:
-        """There is nothing to fit."""
-        return self
+    class AsIs(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+        classes_ = np.array([0, 1])
 
-    def predict_proba(self, x: Any) -> Floats:
-        """Both probabilities, [n, 2]."""
-        share = np.asarray(x, dtype=np.float64)[:, 0]
-        return np.column_stack([1.0 - share, share])
+        def fit(self, x: Any, y: Any) -> Any:
+            return self
+
+        def predict_proba(self, x: Any) -> Floats:
+            share = np.asarray(x, dtype=np.float64)[:, 0]
+            return np.column_stack([1.0 - share, share])
+
+    return AsIs()
 
 
 def _card(context: ArmContext, options: FairHeadOptions, path: Any, positive: int) -> ModelCard:

@@ -209,7 +209,8 @@ def pareto_chart(runs: Sequence[tuple[str, str, Audited, RunSpec]], here: str) -
             quality = audit.measure("accuracy", arm) or audit.measure("agreement", arm)
             if gap is None or quality is None or (arm == TEACHER and run_id != runs[0][0]):
                 continue
-            rows.append((run_id, what, arm_label(spec, arm), kind_of(spec, arm), gap, charts.as_percent(quality)))
+            told = what if _changed(runs[0][3], spec, arm) else ""
+            rows.append((run_id, told, arm_label(spec, arm), kind_of(spec, arm), gap, charts.as_percent(quality)))
     if len(rows) < 2:
         return None
     made = charts.figure(
@@ -218,19 +219,20 @@ def pareto_chart(runs: Sequence[tuple[str, str, Audited, RunSpec]], here: str) -
         yaxis=charts.axis("quality, %"),
         margin={"l": 8, "r": 150, "t": 24, "b": 8},
     )
-    for run_id, what, name, kind, gap, quality in rows:
+    for run_id, what, name, kind, gap, share in rows:
         symbol = palette.symbol_of(kind)
-        label = name if run_id == runs[0][0] else f"{name}, {what}"
+        label = f"{name}, {what}" if what else name
+        named = bool(what) or run_id == runs[0][0]  # an arm that is the same in parent and child is named once
         made.add_scatter(
             x=[gap.value],
-            y=[quality[0]],
+            y=[share[0]],
             mode="markers+text",
-            text=[f"  {charts.label(label, 48)}"],
+            text=[f"  {charts.label(label, 48)}" if named else ""],
             textposition="top right",
             textfont={"size": 11},
             cliponaxis=False,
             error_x=charts.bars(gap.value, gap.low, gap.high),
-            error_y=charts.bars(*quality),
+            error_y=charts.bars(*share),
             marker={
                 "size": 12,
                 "color": palette.colour_of(kind),
@@ -243,9 +245,18 @@ def pareto_chart(runs: Sequence[tuple[str, str, Audited, RunSpec]], here: str) -
         [
             {
                 "run": run_id, "differs by": what, "arm": name, "gap G": gap.value, "G low": gap.low, "G high": gap.high,
-                "quality, %": quality[0], "quality low": quality[1], "quality high": quality[2],
+                "quality, %": share[0], "quality low": share[1], "quality high": share[2],
             }
-            for run_id, what, name, _, gap, quality in rows
+            for run_id, what, name, _, gap, share in rows
         ]
     )  # fmt: skip
     return made, table
+
+
+def _changed(head: RunSpec, spec: RunSpec, arm: str) -> bool:
+    """True where an arm is not made in the same way as in the head of the family."""
+    known = next((each for each in head.arms if each.name == arm), None)
+    mine = next((each for each in spec.arms if each.name == arm), None)
+    if known is None or mine is None:
+        return known is not mine
+    return (known, head.training_of(known)) != (mine, spec.training_of(mine))

@@ -106,3 +106,17 @@ def test_the_positive_class_is_never_guessed() -> None:
         positive_class(CLASSES, "great")
     with pytest.raises(DataError, match="2, 3 and 2 rows"):
         audit_groups([0, 1], [0, 1, 2], tidy_groups("g", ["a", "b"]), CLASSES, "pos")
+
+
+def test_several_seeds_give_the_mean_of_their_rates_on_the_rows_there_are() -> None:
+    rng = np.random.default_rng(4)
+    y, p = rng.integers(0, 3, 400), rng.integers(0, 3, (3, 400))
+    column = tidy_groups("g", rng.choice(np.array(["a", "b"], dtype=object), 400))
+    together = audit_groups(y, p, column, ("x", "y", "z"), "z")
+    alone = [audit_groups(y, seed, column, ("x", "y", "z"), "z") for seed in p]
+    for number, row in enumerate(together.rows):
+        each = [one.rows[number] for one in alone]
+        assert row.n == each[0].n
+        for rate in ("selection_rate", "true_positive_rate", "false_positive_rate"):
+            assert getattr(row, rate).value == pytest.approx(np.mean([getattr(e, rate).value for e in each]))
+            assert getattr(row, rate).width == pytest.approx(np.mean([getattr(e, rate).width for e in each]), rel=0.1)

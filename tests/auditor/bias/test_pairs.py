@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -79,7 +80,7 @@ def test_only_a_distilled_candidate_can_be_run_again(tmp_path: Path) -> None:
 
 
 def test_the_family_is_parent_and_children(tmp_path: Path) -> None:
-    sizes = {"n_test": 20, "n_pool": 20, "n_dev": 10, "timings": False}
+    sizes: dict[str, Any] = {"n_test": 20, "n_pool": 20, "n_dev": 10, "timings": False}
     parent = make_fake_run(tmp_path, run_id="20260101-000000-parent", **sizes)
     make_fake_run(tmp_path, run_id="20260103-000000-child1", spec={"parent": parent.id}, **sizes)
     make_fake_run(tmp_path, run_id="20260102-000000-other0", **sizes)
