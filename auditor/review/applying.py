@@ -47,13 +47,13 @@ def corrections(workspace: Workspace, run: Run) -> Corrections:
     changed = dropped = unsettled = 0
     for number in sorted(set(decisions["round"])):
         for row in item_verdicts(decisions, int(number)).itertuples(index=False):
-            unsettled += int(row.differs)  # type: ignore[arg-type]
+            unsettled += bool(row.differs)
             drop = row.kind == "none" or row.reason in DROPPING
             if row.open or not (row.wrong or drop):
                 continue
             said[str(row.row_id)] = UNLABELLED if drop else int(row.final)  # type: ignore[arg-type]
-            dropped += int(drop)
-            changed += int(not drop)
+            dropped += bool(drop)
+            changed += not drop
     frame = pd.DataFrame({"row_id": list(said), "label": np.array(list(said.values()), dtype=np.int64)})
     return Corrections(frame, changed, dropped, unsettled)
 

@@ -163,7 +163,7 @@ def undo(workspace: Workspace, run_id: str, reviewer: str, queue: Queue = "sampl
 
 
 def amend(workspace: Workspace, run_id: str, item_id: int, reviewer: str, reason: str, note: str | None = None) -> None:
-    """Give a standing decision another reason or note, by appending a revision with the same answer.
+    """Give a standing decision another reason or note, by appending a revision with the same answer; what says the same adds nothing.
 
     Raises:
         ReviewError: there is no such decision, or the reason is unknown.
@@ -182,7 +182,8 @@ def amend(workspace: Workspace, run_id: str, item_id: int, reviewer: str, reason
             old.note if note is None else note[:LONGEST_NOTE],
             old.seconds,
         )
-        standing.decision_id = _append(session, item, reviewer, REVIEWER, changed, "page").id
+        if changed != Answer(old.kind, old.label, old.reason, old.note, old.seconds):  # type: ignore[arg-type]
+            standing.decision_id = _append(session, item, reviewer, REVIEWER, changed, "page").id
 
 
 def adjudicate(workspace: Workspace, run_id: str, item_id: int, by: str, answer: Answer, *, classes: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from auditor.evidence.keyed import matches
 from auditor.evidence.log import entries
@@ -64,7 +64,7 @@ def problems(workspace: Workspace, run_id: str) -> list[str]:
     return said
 
 
-def _rows(workspace: Workspace, run_id: str) -> list[Row[tuple[DecisionRow, ItemRow, int | None]]]:
+def _rows(workspace: Workspace, run_id: str) -> list[tuple[DecisionRow, ItemRow, int | None]]:
     query = (
         select(DecisionRow, ItemRow, StandingRow.decision_id)
         .join(ItemRow, ItemRow.id == DecisionRow.item_id)
@@ -73,7 +73,7 @@ def _rows(workspace: Workspace, run_id: str) -> list[Row[tuple[DecisionRow, Item
         .order_by(DecisionRow.id)
     )
     with open_database(workspace).read() as session:
-        return list(session.execute(query))
+        return [(row[0], row[1], row[2]) for row in session.execute(query)]
 
 
 def _record(item: ItemRow, made: DecisionRow, standing: int | None, plans: dict[int, str]) -> dict[str, Any]:

@@ -73,13 +73,12 @@ def _draw(place: Desk) -> None:
         state.forget(place.key("notice"))
     card = desk.next_card(workspace, place.run.id, place.reviewer, place.queue)
     _progress(place)
+    last: Last | None = state.get(place.key("last"))
     if card is None:
         _nothing_left(place)
-    else:
-        _card(place, frame, card)
-    last: Last | None = state.get(place.key("last"))
-    if last is not None:
         _last(place, frame, last)
+    else:
+        _card(place, frame, card, last)
     if place.queue == "sample":
         lot = early_look(workspace, place.now)
         if lot is not None and lot.final and not state.get(place.key("final")):
@@ -109,7 +108,7 @@ def _nothing_left(place: Desk) -> None:
         _button(place, "Undo", "U", "undo_empty", lambda: _undo(place))
 
 
-def _card(place: Desk, frame: LabelFrame, card: Card) -> None:
+def _card(place: Desk, frame: LabelFrame, card: Card, last: Last | None) -> None:
     shown = state.get(place.key("shown"))
     if shown is None or shown[0] != card.item_id:
         state.put(place.key("shown"), (card.item_id, time.monotonic()))
@@ -131,6 +130,7 @@ def _card(place: Desk, frame: LabelFrame, card: Card) -> None:
             st.caption(f":material/search: {escaped(meaning, 200)} Never part of the estimate.")
             _distribution(frame, row.probs)
         _note(place, card)
+        _last(place, frame, last)
         _definitions(place, frame)
     with right:
         _answers(place, frame, card)
@@ -249,7 +249,9 @@ def _distribution(frame: LabelFrame, probs: tuple[float, ...]) -> None:
     st.markdown("Teacher: " + "  ·  ".join(pieces))
 
 
-def _last(place: Desk, frame: LabelFrame, last: Last) -> None:
+def _last(place: Desk, frame: LabelFrame, last: Last | None) -> None:
+    if last is None:
+        return
     row = frame.card(last.card.row_index)
     answer = last.answer
     mine = (

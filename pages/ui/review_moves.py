@@ -17,7 +17,7 @@ from auditor.review.rounds import Round, add_strata, close_round
 from auditor.review.targeted import MEANING, SOURCES, add_targeted
 from distill import jobs
 from distill.store import Run
-from pages.ui import cache, page, review_plan, state
+from pages.ui import cache, page, people, review_plan, state
 from pages.ui.review_card import LONGEST
 from pages.ui.text import escaped, one_line, visible
 
@@ -64,13 +64,23 @@ def draw_apply(run: Run, now: Round, by: str) -> None:
     if found.unsettled:
         sentence += f" {found.unsettled:,} differences are not settled and change nothing."
     st.write(sentence)
+    if people.current().roles & {"engineer"}:
+        _start_runs(run, by, bool(found.changed or found.dropped))
+    else:
+        st.caption("Applying starts a run, which needs the role 'engineer'.")
+    _more_cards(run, now, by)
+    _close(run, now, by)
+
+
+def _start_runs(run: Run, by: str, changes: bool) -> None:
+    workspace = cache.workspace()
     with st.container(horizontal=True):
         if st.button(
             f"Apply decisions: label version {run.spec.label_version + 1}",
             type="primary",
             icon=":material/call_split:",
             key="review_apply",
-            disabled=not (found.changed or found.dropped),
+            disabled=not changes,
             help="A child run with the corrected labels. All signals are reused; it is compared with this run.",
         ):
             child = apply_decisions(workspace, run, by)
@@ -87,8 +97,6 @@ def draw_apply(run: Run, now: Round, by: str) -> None:
         ):
             jobs.audit_again(workspace, run.id, by)
             page.go("run", run=run.id)
-    _more_cards(run, now, by)
-    _close(run, now, by)
 
 
 def _more_cards(run: Run, now: Round, by: str) -> None:

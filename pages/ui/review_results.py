@@ -100,9 +100,9 @@ def _cards(result: Outcome, said: Agreements) -> None:
         with st.container(border=True):
             st.metric("Wrong labels", figures.percent(value))
             st.caption(escaped(figures.percent_interval(rate.interval.low, rate.interval.high)))
-            st.markdown(
-                f"{rate.wrong:,} of {rate.n:,} cards, {'weighted by stratum' if rate.how == 'weighted' else 'exact'}"
-            )
+            how = "weighted by stratum" if rate.how == "weighted" else "exact"
+            still = f", {rate.open:,} skipped or unsettled" if rate.open else ""
+            st.markdown(f"{rate.wrong:,} of {rate.n:,} cards{still}, {how}")
         with st.container(border=True):
             st.metric("At most, of the whole lot", figures.percent(result.lot.upper))
             st.caption(f"one-sided, {100 * result.plan.wishes.confidence:.3g} %")
