@@ -21,7 +21,8 @@ def report(
     out: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; RUN-report.… when empty.")] = None,
     no_texts: Annotated[bool, typer.Option("--no-texts", help="Of a bundle: leave the texts out.")] = False,
     beside_model: Annotated[
-        bool, typer.Option("--beside-model", help="Also write the model card as README.md beside the student's weights.")
+        bool,
+        typer.Option("--beside-model", help="Also write the model card as README.md beside the student's weights."),
     ] = False,
 ) -> None:
     """Write a run's report. A bundle is one zip that `heirloom verify` reads on any machine."""
@@ -39,8 +40,8 @@ def report(
     run = RunStore(home).get(run_id)
     content = build(home, run)
     if beside_model:
-        for path in write_beside_model(home, run, content, who() or "command line"):
-            typer.echo(f"Wrote {path}", err=True)
+        for readme in write_beside_model(home, run, content, who() or "command line"):
+            typer.echo(f"Wrote {readme}", err=True)
         content = build(home, run)
     data = draw(home, content, name, texts=not no_texts)
     path = out or Path(file_name(content, name))

@@ -87,6 +87,7 @@ def blocks(answers: AnnexAnswers | None, known: Mapping[str, str]) -> tuple[Bloc
                 ("rule", "asks for", "this report", "not filled"),
                 rows,
                 widths=(1.1, 2.6, 3.2, 2.1),
+                longest=5_000,
                 small=True,
             ),
         ]

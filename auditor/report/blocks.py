@@ -144,9 +144,10 @@ def table(
     numeric: Iterable[int] = (),
     widths: Sequence[float] = (),
     small: bool = False,
+    longest: int = 400,
 ) -> Table:
-    """A table whose cells are made visible and set on one line."""
-    body = tuple(tuple(one_line(cell, 400) for cell in row) for row in rows)
+    """A table whose cells are made visible, set on one line and cut after ``longest`` characters."""
+    body = tuple(tuple(one_line(cell, longest) for cell in row) for row in rows)
     return Table(one_line(caption), tuple(map(one_line, columns)), body, frozenset(numeric), tuple(widths), small)
 
 

@@ -102,7 +102,7 @@ def _index(content: ReportContent, m: Material) -> dict[str, Any]:
 
 
 def _metric(kind: str, measure: Measure) -> dict[str, Any]:
-    value = {"type": kind, "value": measure.value, "name": name_of(measure.name), "verified": False}
+    value: dict[str, Any] = {"type": kind, "value": measure.value, "name": name_of(measure.name), "verified": False}
     if measure.low is not None and measure.high is not None:
         value["args"] = {"low": measure.low, "high": measure.high, "level": 0.95, "n": measure.n}
     return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from auditor.report import annex, sections
+from auditor.report import annex, sections, sections_trust
 from auditor.report.blocks import Section
 from auditor.report.known import known
 from auditor.report.material import Material, gather, in_words
@@ -61,12 +61,12 @@ def build(workspace: Workspace, run: Run) -> ReportContent:
         sections.data(m),
         sections.models(m),
         sections.results(m),
-        sections.bias(m),
-        sections.review(m),
-        sections.lineage(m),
-        sections.expectations(m),
-        sections.approval(m),
-        sections.verification(m),
+        sections_trust.bias(m),
+        sections_trust.review(m),
+        sections_trust.lineage(m),
+        sections_trust.expectations(m),
+        sections_trust.approval(m),
+        sections_trust.verification(m),
         Section(
             "annex",
             "Annex: rules and what this report says of them",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from auditor.report.material import Material, in_words
 from auditor.report.text import one_line
-from auditor.report.wording import size, with_interval
+from auditor.report.wording import name_of, size, with_interval
 from distill.store import TEACHER
 
 
@@ -86,7 +86,7 @@ def _measured(m: Material) -> dict[str, str]:
         "resources": ("size_bytes", "latency_p95_ms"),
     }
     found = {key: _list(m, names, candidate) for key, names in pairs.items()}
-    gates = "; ".join(f"{in_words(g.measure)}: {g.state}" for g in m.report.gates)
+    gates = "; ".join(f"{name_of(g.measure)}: {g.state}" for g in m.report.gates)
     impact = [
         x for x in m.of_check("groups") if x.name == "impact_ratio" and x.arm == candidate and x.value is not None
     ]
@@ -96,11 +96,11 @@ def _measured(m: Material) -> dict[str, str]:
         **found,
         "verdict": in_words(m.report.verdict.sentence),
         "gates": f"Pre-declared limits: {gates}." if gates else "",
-        "audited": f"Audited by this product at {m.report.made_at[:16]} UTC.",
+        "audited": f"Audited by this product at {m.report.made_at[:16].replace('T', ' ')} UTC.",
         "groups": f"Compared by group: {', '.join(sorted({str(x.group) for x in impact})[:8])}." if impact else "",
         "impact": "; ".join(f"{x.group}: impact ratio {with_interval(x)}" for x in impact[:8]),
         "slices": f"{sum(x.name == 'slice_accuracy' and x.arm == candidate for x in m.report.measures)} slices were measured.",
-        "drift": "; ".join(f"{in_words(x.name)} {with_interval(x)}" for x in drift[:3]),
+        "drift": "; ".join(f"{name_of(x.name)} {with_interval(x)}" for x in drift[:3]),
         "review": f"Label error rate by review: {with_interval(wrong)} (n = {wrong.n:,})."
         if wrong
         else "Labels were not reviewed.",
@@ -109,7 +109,7 @@ def _measured(m: Material) -> dict[str, str]:
 
 def _list(m: Material, names: tuple[str, ...], arm: str) -> str:
     measures = [(name, m.measure(name, arm)) for name in names]
-    said = [f"{in_words(name)} {with_interval(x)}" for name, x in measures if x is not None and x.value is not None]
+    said = [f"{name_of(name)} {with_interval(x)}" for name, x in measures if x is not None and x.value is not None]
     return f"{'; '.join(said)}." if said else ""
 
 

@@ -162,6 +162,7 @@ class _Paper(FPDF):  # type: ignore[misc]
         with self.table(
             width=WIDTH, col_widths=block.widths or None, line_height=points * MM * 1.35, text_align=align, padding=(0.7, 1.4, 0.7, 0),
             borders_layout="HORIZONTAL_LINES", headings_style=head, first_row_as_headings=heads, align="LEFT",
+            v_align="TOP",
         ) as drawn:  # fmt: skip
             if heads:
                 row = drawn.row()

@@ -91,12 +91,13 @@ def test_a_run_that_is_not_finished_says_so_in_every_section(tmp_path: Path, sta
 
 
 @pytest.mark.parametrize(
-    ("options", "says"), [({"human_labels": False}, "fidelity to the teacher"), ({"models": False}, "skipped")]
+    ("human_labels", "models", "says"), [(False, True, "fidelity to the teacher"), (True, False, "skipped")]
 )
-def test_label_free_and_audit_only_runs(tmp_path: Path, options: dict[str, bool], says: str) -> None:
+def test_label_free_and_audit_only_runs(tmp_path: Path, human_labels: bool, models: bool, says: str) -> None:
     run = make_fake_run(
-        tmp_path, n_test=40, n_dev=30, n_pool=20, seeds=(1,), arms=("distilled",), audit=True, spec=QUICK, **options
-    )  # type: ignore[arg-type]
+        tmp_path, n_test=40, n_dev=30, n_pool=20, seeds=(1,), arms=("distilled",), audit=True, spec=QUICK,
+        human_labels=human_labels, models=models,
+    )  # fmt: skip
     made = build(Workspace(tmp_path).made(), run)
     assert says in "\n".join(map(words, made.sections))
     assert "The run is not sealed: audit it again." in made.missing
