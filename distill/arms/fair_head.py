@@ -72,7 +72,7 @@ def fair_head(context: ArmContext, options: Any) -> ModelCard:
     inside, student = embeddings(folder, context.examples.labels, texts, max_tokens=tokens)
     n = len(context.pool)
     y = (context.signal.argmax == positive).astype(np.int64)
-    usable = _usable(groups[0])
+    usable = _usable(groups[0], y)
     if options.method == "exponentiated_gradient":
         share = _reduced(inside[:n][usable], y[usable], groups[0][usable], inside[n:], options.constraint)
     else:
@@ -117,16 +117,17 @@ def _groups(context: ArmContext, rows: Examples, options: FairHeadOptions) -> St
     return np.array([str(value) for value in rows.groups[options.column]], dtype=object)
 
 
-def _usable(groups: Strings) -> np.ndarray:
-    """Rows of groups that are large enough to fit on, shape [n]; raises DataError where they are fewer than two."""
-    counts = pd.Series(groups).value_counts()
-    large = counts.index[counts >= LEAST]
-    if len(large) < 2:
+def _usable(groups: Strings, y: Ints) -> np.ndarray:
+    """Rows of groups that are large enough and have both answers, shape [n]; raises DataError where such groups are fewer than two."""
+    found = pd.DataFrame({"group": groups, "y": y}).groupby("group")["y"].agg(["size", "nunique"])
+    fit = found.index[(found["size"] >= LEAST) & (found["nunique"] == 2)]
+    if len(fit) < 2:
         raise DataError(
-            f"A fair head needs two groups of at least {LEAST} pool rows, and there {'is' if len(large) == 1 else 'are'} {len(large)}.",
+            f"A fair head needs two groups of at least {LEAST} pool rows with both answers, and there "
+            f"{'is' if len(fit) == 1 else 'are'} {len(fit)}.",
             hint="Choose another group column.",
         )
-    return np.asarray(pd.Series(groups).isin(large).to_numpy())
+    return np.asarray(pd.Series(groups).isin(fit).to_numpy())
 
 
 def _reduced(x: Floats, y: Ints, groups: Strings, asked: Floats, constraint: str) -> Floats:
@@ -172,6 +173,9 @@ def _as_is() -> Any:
 
         def fit(self, x: Any, y: Any) -> Any:
             return self
+
+        def __sklearn_is_fitted__(self) -> bool:
+            return True
 
         def predict_proba(self, x: Any) -> Floats:
             share = np.asarray(x, dtype=np.float64)[:, 0]

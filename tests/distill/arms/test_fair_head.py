@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from distill.arms.fair_head import FairHeadOptions, fair_head, spread
 from distill.errors import DataError, ModelError
+from distill.plugins import ArmContext
 from distill.teachers.predictions import read_predictions
-from tests.distill.arms.test_arms import context  # noqa: F401 - the fixture of a labelled run
+from distill.types import ClassSignal
+from tests.distill.arms import test_arms
 
-from distill.plugins import ArmContext  # isort: skip
+labelled = test_arms.context  # the fixture of a run whose pool is labelled
 
 
 @settings(max_examples=50, deadline=None)
@@ -36,14 +38,16 @@ def with_source(made: ArmContext, folder: Path, positive: str | None = "positive
     data = made.stage.spec.data.model_copy(update={"positive": positive})
     spec = made.stage.spec.model_copy(update={"data": data})
     folder.mkdir(exist_ok=True)
-    return replace(made, folder=folder, stage=replace(made.stage, spec=spec))
+    probs = np.random.default_rng(0).dirichlet(np.ones(3), size=len(made.pool))
+    signal = ClassSignal(made.pool.ids, probs)
+    return replace(made, folder=folder, stage=replace(made.stage, spec=spec), signal=signal)
 
 
 @pytest.mark.parametrize("method", ["exponentiated_gradient", "threshold_optimizer"])
 def test_answers_every_dev_and_test_row_and_says_what_it_needs(
-    context: ArmContext, tmp_path: Path, method: str
-) -> None:  # noqa: F811
-    made = with_source(context, tmp_path / method)
+    labelled: ArmContext, tmp_path: Path, method: str
+) -> None:
+    made = with_source(labelled, tmp_path / method)
     card = fair_head(made, FairHeadOptions.model_validate({"method": method, "column": "gender"}))
     asked = made.examples.part("dev", "test")
     found = read_predictions(Path(str(card.predictions)), made.examples.labels).aligned(asked.ids)
@@ -53,10 +57,13 @@ def test_answers_every_dev_and_test_row_and_says_what_it_needs(
     assert (card.notes[0].startswith("What if")) == (method == "threshold_optimizer")
 
 
-def test_what_it_cannot_do_is_said_in_a_sentence(context: ArmContext, tmp_path: Path) -> None:  # noqa: F811
+def test_what_it_cannot_do_is_said_in_a_sentence(labelled: ArmContext, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none was chosen"):
-        fair_head(with_source(context, tmp_path, positive=None), FairHeadOptions(column="gender"))
-    made = with_source(context, tmp_path)
+        fair_head(with_source(labelled, tmp_path, positive=None), FairHeadOptions(column="gender"))
+    made = with_source(labelled, tmp_path)
+    one_sided = replace(made, signal=ClassSignal(made.pool.ids, np.tile([0.8, 0.1, 0.1], (len(made.pool), 1))))
+    with pytest.raises(DataError, match="both answers, and there are 0"):
+        fair_head(one_sided, FairHeadOptions(column="gender"))
     with pytest.raises(ModelError, match="no model with seed"):
         fair_head(made, FairHeadOptions(source="other", column="gender"))
     with pytest.raises(DataError, match="no group column 'age'"):
