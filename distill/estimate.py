@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distill.arms.sources import arm_seeds
 from distill.errors import HeirloomError, PackError, StoreError
 from distill.files import read_json, write_json
 from distill.plugins import ARMS, StageContext
@@ -197,7 +198,7 @@ def _models(spec: RunSpec, teacher: Shape | None) -> list[tuple[ArmSpec, Shape, 
     """Every arm with a model: its shape, and how many seeds of it are made."""
     found = []
     for arm in spec.arms:
-        seeds = len(spec.seeds) if "seeds" in ARMS.get(arm.kind).needs else 1
+        seeds = len(arm_seeds(spec, arm))
         if arm.options.get("predictions"):
             continue
         given = arm.options.get("checkpoint")
@@ -209,7 +210,7 @@ def _models(spec: RunSpec, teacher: Shape | None) -> list[tuple[ArmSpec, Shape, 
 def _training(spec: RunSpec, arm: ArmSpec, shape: Shape, seeds: int, splits: dict[str, int], labels: int) -> float:
     """Operations per token-length of all trainings of an arm, dev checks included."""
     needs = ARMS.get(arm.kind).needs
-    if "seeds" not in needs:
+    if "seeds" not in needs or not arm.options.get("recover", True):
         return 0.0
     training = spec.training_of(arm)
     rows = splits.get("train", 0) if "human_labels" in needs else labels

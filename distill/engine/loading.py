@@ -318,20 +318,21 @@ def checkpoint_facts(folder: Path) -> dict[str, Any]:
     """What a card says of a checkpoint, without loading it.
 
     Returns:
-        ``weights_digest`` and ``tokenizer_digest`` (SHA-256, hex), ``parameters`` (count), ``bytes`` (of the weights on disk),
+        ``weights_digest`` and ``tokenizer_digest`` (SHA-256, hex), ``parameters`` (count; None for an ONNX graph), ``bytes`` (of the weights on disk),
         ``layers`` (None when the configuration names none) and ``licence`` (empty when none is named).
     """
-    weights = sorted(folder.glob("*.safetensors"))
+    weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("model.onnx"))
     if not weights:
         raise ModelError(f"{folder} has no weights (*.safetensors).", hint="Give the directory of a saved model.")
     config = _json(folder / "config.json", str(folder))
+    named = [entry for path in weights if path.suffix == ".safetensors" for entry in header(path).values()]
     layers = next((config[key] for key in ("num_hidden_layers", "n_layers", "num_layers") if key in config), None)
     fast = folder / "tokenizer.json"
     slow = tree_digest(folder, "*vocab*") if not fast.exists() else ""
     return {
         "weights_digest": file_digest(weights[0]) if len(weights) == 1 else tree_digest(folder, "*.safetensors"),
         "tokenizer_digest": slow or file_digest(fast),
-        "parameters": sum(_size(entry["shape"]) for path in weights for entry in header(path).values()),
+        "parameters": sum(_size(entry["shape"]) for entry in named) if named else None,
         "bytes": sum(path.stat().st_size for path in weights),
         "layers": layers,
         "licence": licence_of(folder),

@@ -12,6 +12,7 @@ from distill.engine import Precision, pick_device, pick_dtype, use_threads
 from distill.engine.encode import Encoded, encode, longest, sorted_batches
 from distill.engine.forward import Forward
 from distill.engine.loading import LoadedClassifier, load_classifier
+from distill.engine.onnx_model import OnnxClassifier, OnnxForward, is_onnx, open_onnx
 from distill.errors import ModelError
 from distill.types import Floats, Ints
 
@@ -20,10 +21,10 @@ Completed = Callable[[Ints, Floats], None]
 
 
 class Predictor:
-    """A classifier that is asked.
+    """A classifier that is asked. What lies in the folder decides the runtime: model.onnx goes to ONNX Runtime, the rest to torch.
 
     Args:
-        model_dir: directory or hub id of a checkpoint.
+        model_dir: directory or hub id of a checkpoint, or directory of an ONNX model.
         labels: label names in the order of the probabilities' columns.
         max_tokens: longer texts are cut.
         precision: ``auto`` is bfloat16 where the processor profits; bias and calibration want ``fp32``.
@@ -46,8 +47,11 @@ class Predictor:
         device: str = "auto",
         threads: int | None = None,
     ) -> None:
-        loaded = load_classifier(str(model_dir), labels)
         self.name = str(model_dir)
+        if is_onnx(model_dir):
+            self._prepare_onnx(open_onnx(Path(model_dir), labels), max_tokens, batch_size, threads)
+            return
+        loaded = load_classifier(str(model_dir), labels)
         self._prepare(loaded, max_tokens, precision, batch_size, device, threads)
 
     @classmethod
@@ -83,7 +87,14 @@ class Predictor:
         self.threads = threads
         self.max_tokens = longest(loaded.tokenizer, loaded.model.config, max_tokens)
         self.tokenizer = loaded.tokenizer
-        self.forward = Forward(loaded.model.eval(), self.device, self.dtype, self.max_tokens)
+        self.forward: Forward | OnnxForward = Forward(loaded.model.eval(), self.device, self.dtype, self.max_tokens)
+
+    def _prepare_onnx(self, opened: OnnxClassifier, max_tokens: int, batch_size: int, threads: int | None) -> None:
+        self.labels = opened.labels
+        self.device, self.dtype = torch.device("cpu"), torch.float32  # int8 is inside the graph: in and out are float32
+        self.batch_size, self.threads = batch_size, threads
+        self.max_tokens = min(max_tokens, opened.limit)
+        self.tokenizer, self.forward = opened.tokenizer, opened.forward
 
     def probabilities(
         self,

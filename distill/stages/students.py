@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from distill.arms.sources import arm_seeds, source_of, sources_first
 from distill.errors import Cancelled, HeirloomError, ModelError, StoreError
 from distill.files import digest_of, read_json, write_json
 from distill.plugins import ARMS, ArmContext, StageContext
@@ -30,17 +31,12 @@ def run_students(context: StageContext) -> Outcome:
         HeirloomError: why the candidate cannot be made.
         StoreError: the disk is full or cannot be written.
     """
-    jobs = [(arm, seed) for arm in context.spec.arms for seed in _seeds(context, arm)]
+    jobs = [(arm, seed) for arm in sources_first(context.spec) for seed in arm_seeds(context.spec, arm)]
     digest = digest_of([context.spec.stage_digest("students"), labels_digest(context)])
     skipped = skipped_arms(context.run)
     cards = [context.run.arm_folder(arm.name, seed) / "arm.json" for arm, seed in jobs if arm.name not in skipped]
     once(context, "students", digest, lambda: _make_all(context, jobs), cards)
     return "done"
-
-
-def _seeds(context: StageContext, arm: ArmSpec) -> tuple[int, ...]:
-    """Seeds an arm is made with: an arm that learns nothing is made once."""
-    return context.spec.seeds if "seeds" in ARMS.get(arm.kind).needs else context.spec.seeds[:1]
 
 
 def skipped_arms(run: Run) -> dict[str, str]:
@@ -93,7 +89,7 @@ def _dev_signal(context: StageContext, examples: Examples) -> ClassSignal:
 def _texts(base: ArmContext, arm: ArmSpec) -> int:
     """Texts that one training of this arm reads, for the progress bar."""
     needs = ARMS.get(arm.kind).needs
-    if "seeds" not in needs:
+    if "seeds" not in needs or not arm.options.get("recover", True):
         return 0
     training = base.stage.spec.training_of(arm)
     rows = int((base.examples.part("train").y >= 0).sum()) if "human_labels" in needs else len(base.pool)
@@ -113,10 +109,12 @@ def _of(base: ArmContext, arm: ArmSpec, seed: int, stage: StageContext) -> ArmCo
 
 
 def arm_digest(base: ArmContext, arm: ArmSpec, seed: int) -> str:
-    """Digest of everything that decides one candidate; other arms and other seeds are not in it."""
+    """Digest of everything that decides one candidate; other seeds and other arms are not in it, unless it is made from one."""
     spec = base.stage.spec
+    source = source_of(spec, arm)
     return digest_of(
         {
+            **({"source": arm_digest(base, source, seed)} if source else {}),
             "labels": labels_digest(base.stage),
             "teacher": base.teacher.weights_digest,
             "arm": arm.model_dump(mode="json"),
