@@ -102,6 +102,8 @@ def missing(m: Material) -> tuple[str, ...]:
         "There is no audit.": m.report is None,
         "The run is not sealed: audit it again.": m.status == "complete" and not m.sealed,
         "The evidence chain is broken.": bool(m.broken),
+        f"A signature over what the evidence chain says since entry {len(m.chain) - m.unsigned - 1:,}: a sign-off or a new audit signs them.": m.unsigned
+        > 0,
         "The intended use is not stated.": m.use is None,
         "Nobody said which rules of the annex apply.": m.annex is None,
         "A reviewer's sign-off.": m.sign_off.state == "draft",

@@ -31,6 +31,7 @@ class Material:
 
     Attributes:
         sealed: the run's files are named in the chain and its head is signed.
+        unsigned: entries of the chain that came after its head was signed last.
         broken: sentences about breaks of the chain; empty when it holds.
         key: fingerprint of the workspace's signing key.
         labels: how many synthetic labels there are, and how many of them people corrected.
@@ -45,6 +46,7 @@ class Material:
     use: Said[IntendedUse] | None
     annex: Said[AnnexAnswers] | None
     sealed: bool
+    unsigned: int
     broken: tuple[str, ...]
     key: str
     teacher: ModelCard | None
@@ -122,12 +124,18 @@ def gather(workspace: Workspace, run: Run) -> Material:
         use=intended_use(chain),
         annex=annex_answers(chain),
         sealed=bool(chain) and (run.folder / SEAL).exists(),
+        unsigned=_unsigned(run, len(chain)),
         broken=broken,
         key=fingerprint(public_key_of(load_key(workspace.root / "keys"))),
         teacher=run.teacher if path.exists() else None,
         cards=tuple(run.cards()),
         labels=_labels(run),
     )
+
+
+def _unsigned(run: Run, entries_: int) -> int:
+    statement = run.json(SEAL.removesuffix(".json")).get("statement", {})
+    return max(0, entries_ - int(statement.get("entries", entries_)))
 
 
 def in_words(sentence: str) -> str:

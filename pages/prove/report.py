@@ -83,7 +83,8 @@ def _evidence(run: Run, content: ReportContent, checked: str) -> None:
         elif m.broken:
             st.markdown(f":red[✖ The evidence chain is broken:] {escaped(m.broken[0], 300)}")
         else:
-            sealed = f"signed by {escaped(m.key)}" if m.sealed else "not signed yet"
+            since = f" up to {m.unsigned:,} {_entries(m.unsigned)} ago" if m.unsigned else ""
+            sealed = f"signed by {escaped(m.key)}{since}" if m.sealed else "not signed yet"
             said = f":green[✔] Evidence chain of {figures.count(len(m.chain))} {_entries(len(m.chain))}, links checked {escaped(figures.ago(checked))} · head `{m.head[:12]}…` · {sealed}"
             st.markdown(said)
         pressed = st.button(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.evidence.log import entries
+from auditor.evidence.log import entries, record
 from auditor.evidence.signoff import sign_off, state_of
 from auditor.report.annex import frameworks
 from auditor.report.blocks import Chart, Facts, Listing, Paragraph, Section, Table
@@ -115,6 +115,15 @@ def test_a_statement_reopens_a_sign_off_and_needs_a_name(fresh: Sealed) -> None:
     assert state_of(entries(workspace, run.id)).reopened
     made = build(workspace, run)
     assert made.stamp != before and "Sort ? mail." in words(made.section("use"))
+
+
+def test_entries_after_the_signature_are_missing_one(fresh: Sealed) -> None:
+    workspace, run = fresh
+    record(workspace, run.id, "Ben", "decision", {"row": "r000001"})
+    made = build(workspace, run)
+    assert made.material.unsigned == 1 and any("since entry 0" in line for line in made.missing)
+    sign_off(workspace, run, "reviewed", "Ben", "read it")
+    assert build(workspace, run).material.unsigned == 0
 
 
 def test_invisible_characters_are_seen_and_long_texts_are_cut() -> None:
