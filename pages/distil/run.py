@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from distill.events import STAGES, Curve, Event
-from distill.store import Run
+from distill.store import Run, Status
 from pages.ui import actions, cache, charts, figures, frame, overview, page, palette, parts, words
 from pages.ui.compare_charts import arm_label, kind_of
 from pages.ui.overview import RunLine
@@ -32,15 +32,15 @@ def render() -> None:
     """Draw the page."""
     run = frame.run()
     line = overview.run_line(run)
-    page.live(lambda: _live(run.id, line.active), while_active=line.active)
+    page.live(lambda: _live(run.id, line.status), while_active=line.active)
     _folded(run)
 
 
-def _live(run_id: str, was_active: bool) -> None:
-    """Everything that moves. Ends its own polling when the run has ended."""
+def _live(run_id: str, was: Status) -> None:
+    """Everything that moves. When the status changes the whole page is drawn again: its frame shows it, and the polling may end."""
     run = cache.store().get(run_id)
     line = overview.run_line(run)
-    if was_active and not line.active:
+    if line.status != was:
         st.rerun()
     if line.active:
         actions.keep_runner_alive()
@@ -57,12 +57,14 @@ def _headline(line: RunLine, events: list[Event]) -> None:
         with st.container(horizontal=True, width="content"):
             actions.buttons(line)
     if line.status == "running":
-        st.progress(line.progress or 0.0, text=overview.progress_text(line))
+        st.progress(line.progress or 0.0)
 
 
 def _sentence(line: RunLine, events: list[Event]) -> None:
     last = events[-1] if events else None
-    if line.status == "complete":
+    if line.status == "running":
+        st.markdown(overview.progress_text(line))
+    elif line.status == "complete":
         st.markdown(f"**Complete** in {figures.duration(overview.working_seconds(events))}.")
         if line.answer:
             page.link("compare", "See what the student kept and lost", icon=":material/compare_arrows:", run=line.id)

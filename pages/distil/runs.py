@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from distill.store import Status
 from pages.ui import actions, cache, charts, figures, frame, overview, page, palette, parts, state, words
 from pages.ui.overview import RunLine
 from pages.ui.page import PageInfo
@@ -107,13 +108,13 @@ def _row(line: RunLine) -> None:
         with menu:
             actions.menu(line)
         with state_:
-            page.live(lambda: _state(line.id, line.active), while_active=line.active)
+            page.live(lambda: _state(line.id, line.status), while_active=line.active)
 
 
-def _state(run_id: str, was_active: bool) -> None:
+def _state(run_id: str, was: Status) -> None:
     """The right half of a row; redraws itself while the run is active."""
     line = overview.run_line(cache.store().get(run_id))
-    if was_active and not line.active:
+    if line.status != was:
         st.rerun()
     if line.active:
         actions.keep_runner_alive()

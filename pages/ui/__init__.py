@@ -18,14 +18,19 @@ Put ``pages/<distil|judge|prove>/<name>.py`` there, with two names in it::
 app.py finds it. Nothing else is edited. The frame gives it a title, the question, the run's name and status, the gate of
 its role, and one error boundary: raise any HeirloomError and the reader sees its sentence and hint, never a traceback.
 
-    page       PageInfo, discovery, error boundary, ``live`` (a fragment that polls only while it must)
+    page       PageInfo, discovery, links, error boundary, ``live`` (a fragment that polls only while it must)
     frame      the run under inspection, chosen once, kept in the URL; ``frame.run()``
     state      the only user of session_state and of query parameters (the URL carries ids only)
     people     who is here: signed in, or self-declared; which roles they have
-    cache      bounded caches over files, keyed by run id and modification time; nothing mutates what they return
+    cache      bounded caches over files, keyed by run id and modification time; nothing mutates what they return.
+               ``cache.audited(run)`` has the measures indexed: a page looks up hundreds of them
+    overview   a run in one line, stages and log of its events
+    actions    cancel, resume, run again, audit again, delete
     forms      widgets from a pydantic model: ``forms.draw(Model, values, key)``
-    charts     plotly with one look; ``charts.show(figure, table)`` puts the same data under it as a folded table
-    parts      verdict line, gates, cards, glyphs, empty states
+    draft      the spec that a person is putting together, shared by Data and New run
+    charts     plotly with one look; ``charts.show(figure, table, key=…, says=…)`` puts the same data under it as a folded table
+    parts      verdict, gates, badges, empty states
+    cards, compare_charts, bars, claims, price_book, rows, start_step, preflight_view    parts of single pages
     palette    colours and shapes of arms and of pass / fail / cannot tell
     figures    numbers: three significant digits, intervals, units
     words      plain names of measures, arms, stages

@@ -17,6 +17,7 @@ from pages.ui.text import escaped
 
 QUALITY = ("accuracy_retention", "agreement")
 SPEED = ("latency_speedup",)
+UNDER_WAY = "under way"
 BIAS = ("gender_bias_change",)
 
 
@@ -185,7 +186,7 @@ def stage_states(events: list[Event], status: Status) -> dict[str, StageState]:
         if stage not in states:
             continue
         if event.kind == "started":
-            states[stage] = StageState("▶", "under way")
+            states[stage] = StageState("▶", UNDER_WAY)
         elif event.kind == "progress":
             total = f"/{figures.count(event.total)}" if event.total else ""
             states[stage] = StageState("▶", f"{figures.count(event.step)}{total}")
@@ -198,7 +199,12 @@ def stage_states(events: list[Event], status: Status) -> dict[str, StageState]:
             states[stage] = StageState("✖", "failed")
     if status not in ACTIVE:
         stopped = {name: s for name, s in states.items() if s.mark == "▶"}
-        states.update({name: StageState("◌", f"stopped at {s.words}") for name, s in stopped.items()})
+        states.update(
+            {
+                name: StageState("◌", "stopped" if s.words == UNDER_WAY else f"stopped at {s.words}")
+                for name, s in stopped.items()
+            }
+        )
     return {str(name): state for name, state in states.items()}
 
 

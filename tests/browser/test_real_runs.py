@@ -21,7 +21,7 @@ from scripts.screenshot import ROOT, serve, settled
 from tests.browser.conftest import visit
 
 pytestmark = pytest.mark.slow
-LONG = 240.0  # seconds that a tiny run may take on a busy machine
+LONG = 600.0  # seconds that a tiny run may take on a busy machine
 
 
 @pytest.fixture

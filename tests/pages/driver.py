@@ -7,8 +7,10 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
+from pages.ui.page import discover
+
 ROOT = Path(__file__).resolve().parents[2]
-ADDRESSES = ("", "data", "new", "run", "compare", "examples")
+ADDRESSES = tuple("" if found.info.default else found.info.url_path for found in discover())
 
 
 def open_page(address: str, **ids: str) -> AppTest:

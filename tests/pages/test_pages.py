@@ -10,6 +10,7 @@ import pytest
 
 from distill.files import read_json, write_json
 from distill.store import Run, Status
+from pages.ui.page import GROUPS, discover
 from tests.fakes import RUN_ID, make_fake_run
 from tests.pages.driver import ADDRESSES, ROOT, assert_well, link_labels, open_page, said
 
@@ -22,7 +23,8 @@ STATUSES: tuple[Status, ...] = (
 def test_an_empty_workspace_says_what_to_do(home: Path, address: str) -> None:
     app = open_page(address)
     assert_well(app)
-    if address not in {"data", "new"}:
+    needs_run = next(page.info.needs_run for page in discover() if page.info.url_path == (address or "runs"))
+    if needs_run or not address:
         assert "no runs yet" in said(app).lower() or "No run yet" in said(app)
 
 
@@ -238,3 +240,14 @@ def test_a_price_with_a_bad_name_is_one_sentence(finished: Path) -> None:
     next(button for button in app.button if button.label == "Keep").click().run()
     assert not app.exception
     assert "the price" in app.error[0].value
+
+
+def test_pages_are_found_by_themselves_and_have_addresses_of_their_own() -> None:
+    found = [page.info for page in discover()]
+    addresses = [info.url_path for info in found]
+    assert len(set(addresses)) == len(addresses)
+    assert {"data", "new", "runs", "run", "compare", "examples"} <= set(addresses)
+    assert [info.url_path for info in found if info.default] == ["runs"]
+    assert all(info.question.endswith("?") for info in found)
+    ranks = [(list(GROUPS).index(info.group), info.order) for info in found]
+    assert ranks == sorted(ranks)
