@@ -30,7 +30,7 @@ PAGE = PageInfo(
     question="What did the student inherit, and what did distillation add?",
     needs_run="finished",
 )
-SIZE = 10
+SIZE = 8
 WORDS = {"equivalent": "green", "reduced": "green", "amplified": "red", "cannot tell": "yellow"}
 ICONS = {
     "equivalent": ":material/drag_handle:",
@@ -300,15 +300,14 @@ def _pairs(run: Run, spec: RunSpec, arm: str) -> None:
 def _pair(view: PairView, spec: RunSpec, position: int, arm: str) -> None:
     pair_id = str(view.frame["pair_id"].iloc[position])
     with st.container(border=True, gap="small", key=f"pair_{position}"):
-        left, right, opener = st.columns([4.2, 6, 1.2], vertical_alignment="top")
-        with left:
+        head, opener = st.columns([9, 1.2], vertical_alignment="top")
+        with head, st.container(gap="xsmall"):
             bias_pairs.sentences(view, position)
-        with right:
-            bias_pairs.answers(view, spec, position, [a for a in (TEACHER, arm) if a in view.probs])
         with opener, st.container(horizontal_alignment="right"):
             if st.button("Open", key=f"open_{position}", icon=":material/open_in_full:", type="tertiary"):
                 state.choose_item(pair_id)
                 st.rerun()
+        bias_pairs.answers(view, spec, position, [a for a in (TEACHER, arm) if a in view.probs])
         others = [a for a in view.probs if a not in (TEACHER, arm)]
         if others:
             with st.expander(f"{len(others)} other arms", type="compact"):
