@@ -9,7 +9,7 @@ from auditor.report.content import ReportContent
 
 _MARKS = re.compile(r"([\\`*_\[\]!|~$])")
 _LINKS = re.compile(r"(?i)(?<=[a-z]):(?=//)|(?<=www)\.|@")  # bare addresses become links
-_STARTS = re.compile(r"^([-+=#>:]|\d+[.)])(?=\s|$|[-=#:])")  # what begins a block
+_STARTS = re.compile(r"^([-+=#:]|\d+[.)])(?=\s|$|[-=#:])")  # what begins a block
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -45,10 +45,9 @@ def body(content: ReportContent, skip: tuple[str, ...] = ()) -> list[str]:
 
 def escape(text: str) -> str:
     """``text`` on one line, shown as it stands by any Markdown reader, also by one that passes HTML through."""
-    flat = _MARKS.sub(r"\\\1", " ".join(text.split()))
-    flat = _LINKS.sub(lambda found: f"\\{found[0]}", flat)
-    flat = _STARTS.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", flat)
-    return "".join(_HTML.get(c, c) for c in flat)
+    flat = "".join(_HTML.get(c, c) for c in " ".join(text.split()))
+    flat = _LINKS.sub(lambda found: f"\\{found[0]}", _MARKS.sub(r"\\\1", flat))
+    return _STARTS.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", flat)
 
 
 def _block(block: Block) -> str:
