@@ -10,6 +10,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,11 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
     """Median of each figure over the rounds."""
     return {name: statistics.median(turn[name] for turn in rounds) for name in rounds[0]}
+
+
+def clocks() -> Floats:
+    """Wall time and processor time (all threads) in seconds: the second is steady where other work disturbs the first."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def machine() -> str:
