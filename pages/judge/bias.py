@@ -310,7 +310,7 @@ def _pair(view: PairView, spec: RunSpec, position: int, arm: str) -> None:
         bias_pairs.answers(view, spec, position, [a for a in (TEACHER, arm) if a in view.probs])
         others = [a for a in view.probs if a not in (TEACHER, arm)]
         if others:
-            with st.expander(f"{len(others)} other arms", type="compact"):
+            with st.expander(f"{len(others)} other arm{'s' if len(others) > 1 else ''}", type="compact"):
                 bias_pairs.answers(view, spec, position, others)
 
 

@@ -140,8 +140,8 @@ def impact_chart(rows: Sequence[dict[str, Any]], spec: RunSpec, arm: str) -> Dra
             hovertemplate="%{y}: %{x:.2f}<extra></extra>",
         )
     made.add_vline(
-        x=FOUR_FIFTHS, line_dash="dash", line_color=palette.VERMILLION, line_width=1.5,
-        annotation_text="four fifths", annotation_position="top",
+        x=FOUR_FIFTHS, line_dash="dash", line_color=palette.FAINT_STRONG, line_width=1.5,
+        annotation_text="four fifths", annotation_position="bottom left",
     )  # fmt: skip
     return made, frame.drop(columns="column").reset_index(drop=True)
 
@@ -172,24 +172,21 @@ def groups_heat(rows: Sequence[dict[str, Any]], spec: RunSpec, arm: str) -> Draw
         z=shown.to_numpy(),
         x=[charts.label(name, 26) for name in names],
         y=[charts.label(f"{g}, n = {n:,}", 60) for g, n in zip(frame["group"], frame["n"], strict=True)],
-        text=[[""] * len(row) if is_small else row for row, is_small in zip(text, small, strict=True)],
-        texttemplate="%{text}",
+        customdata=text,
         zmin=-limit,
         zmax=limit,
-        colorscale=[[0, palette.VERMILLION], [0.5, "rgba(127,140,153,0.06)"], [1, palette.BLUE]],
+        colorscale=[[0, "rgba(213,94,0,0.5)"], [0.5, "rgba(127,140,153,0.06)"], [1, "rgba(0,114,178,0.5)"]],
         showscale=False,
         xgap=2,
         ygap=2,
         hoverongaps=True,
-        hovertemplate="%{y}, %{x}: %{text}<extra></extra>",
+        hovertemplate="%{y}, %{x}: %{customdata}<extra></extra>",
     )
-    # the heat map leaves a gap where a cell is small; its figure still stands there, in grey
+    # annotations take the theme's colour of text, which figures inside the cells do not; those of small groups are grey
     for position, (row, is_small) in enumerate(zip(text, small, strict=True)):
+        font = {"size": 12, **({"color": palette.NEUTRAL} if is_small else {})}
         for column, figure in enumerate(row):
-            if is_small:
-                made.add_annotation(
-                    x=column, y=position, text=figure, showarrow=False, font={"color": palette.NEUTRAL, "size": 12}
-                )
+            made.add_annotation(x=column, y=position, text=figure, showarrow=False, font=font)
     made.update_xaxes(side="top", showgrid=False)
     made.update_yaxes(autorange="reversed", showgrid=False)
     return made, frame.drop(columns="column").reset_index(drop=True)
@@ -228,7 +225,7 @@ def pareto_chart(runs: Sequence[tuple[str, str, Audited, RunSpec]], here: str) -
             y=[share[0]],
             mode="markers+text",
             text=[f"  {charts.label(label, 48)}" if named else ""],
-            textposition="top right",
+            textposition="top right" if run_id == runs[0][0] else "bottom right",
             textfont={"size": 11},
             cliponaxis=False,
             error_x=charts.bars(gap.value, gap.low, gap.high),
