@@ -89,7 +89,7 @@ def train_student(
         training,
         seed=context.seed,
         max_tokens=context.stage.spec.signals.max_tokens,
-        dev=_dev_set(context, dev_target),
+        dev=dev_set(context, dev_target),
         arm=context.arm.name,
         folder=context.folder,
         monitor=context.stage.monitor,
@@ -115,7 +115,7 @@ def train_student(
     )
 
 
-def _dev_set(context: ArmContext, target: Ints | None) -> DevSet | None:
+def dev_set(context: ArmContext, target: Ints | None) -> DevSet | None:
     from distill.engine.train import DevSet
 
     if target is None or not (target >= 0).any():

@@ -19,6 +19,7 @@ from torch.nn import functional
 from distill.engine.dropout import add_dropped, dropout
 from distill.engine.encode import Batch
 
+LEAN_TYPES = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert"})
 LONG = 128  # tokens from which a CPU's fused attention beats plain products when nothing is learnt
 _TOLERANCE = 1e-4  # on float32 logits
 
@@ -139,12 +140,12 @@ def _attention(layer: Layer, asking: Tensor, states: Tensor, mask: Tensor | None
         scores = torch.matmul(query, key.transpose(2, 3)) * query.shape[-1] ** -0.5
         weights = torch.softmax(scores if mask is None else scores + mask, dim=-1)
         seen = torch.matmul(dropout(weights, layer.p_attention, training), value)
-    return seen.transpose(1, 2).reshape(asking.shape)
+    return seen.transpose(1, 2).flatten(2)  # pruned heads make it narrower than ``asking``
 
 
 def lean_classifier(model: Any) -> LeanClassifier | None:
     """The lean way through ``model`` (float32, on the CPU); None where the architecture is another or the probe differs."""
-    if model.config.model_type not in {"bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert"}:
+    if model.config.model_type not in LEAN_TYPES:
         return None
     if getattr(model.config, "is_decoder", False) or getattr(model.config, "position_embedding_type", None) not in {
         None,

@@ -18,11 +18,13 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 from transformers import logging as transformers_logging
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as KNOWN
 
+from distill.engine import prune
 from distill.errors import ModelError, StoreError, UnsafeModelError
 from distill.files import file_digest, read_json, tree_digest
 
@@ -176,6 +178,8 @@ def _load(folder: Path, config: Any, source: str, *, ignore_mismatched_sizes: bo
         # A missing head is drawn from torch's global generator; the caller's must not notice.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
+            if getattr(config, prune.KEY, None) is not None:
+                return _load_pruned(folder, config)
             model, report = AutoModelForSequenceClassification.from_pretrained(
                 folder,
                 config=config,
@@ -198,6 +202,17 @@ def _load(folder: Path, config: Any, source: str, *, ignore_mismatched_sizes: bo
             hint="Check that config.json belongs to these weights.",
         )
     return model, tokenizer
+
+
+def _load_pruned(folder: Path, config: Any) -> tuple[PreTrainedModel, Any]:
+    """A structurally pruned model: built, given its smaller matrices, then filled."""
+    model = AutoModelForSequenceClassification.from_config(config)
+    prune.shrink(model, getattr(config, prune.KEY))
+    weights = {
+        name: tensor for path in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(path).items()
+    }
+    model.load_state_dict(weights, strict=True)
+    return model.float(), AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def _need_head(folder: Path, config: Any, source: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file
 
 from distill.arms.sources import arm_seeds, chain, sources_first
 from distill.engine.memory import MemoryFacts
@@ -18,6 +19,9 @@ from distill.store import Run
 from tests.distill.tiny import make_context, tiny_spec
 
 INT8 = {"kind": "quantised", "name": "distilled-int8", "options": {"of": "distilled"}}
+CUT = {"kind": "pruned", "name": "cut", "options": {"sparsity": 0.5, "texts": 16}}
+ZEROS = {"kind": "pruned", "name": "zeros", "options": {"method": "unstructured", "sparsity": 0.8}}
+STACKED = {"kind": "quantised", "name": "cut-int8", "options": {"of": "cut"}}
 TEACHER_INT8 = {"kind": "quantised", "name": "teacher-int8"}
 
 
@@ -52,7 +56,9 @@ def run(classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     root = tmp_path_factory.mktemp("derived")
     failing = {"kind": "quantised", "name": "of-skipped", "options": {"of": "elsewhere"}}
     elsewhere = {"kind": "given", "name": "elsewhere", "options": {"checkpoint": str(root / "gone")}}
-    context, _ = make_context(root, _spec(root, classifier, [INT8, TEACHER_INT8, "distilled", failing, elsewhere]))
+    context, _ = make_context(
+        root, _spec(root, classifier, [INT8, TEACHER_INT8, "distilled", failing, elsewhere, CUT, ZEROS, STACKED])
+    )
     with (
         pytest.MonkeyPatch.context() as patch
     ):  # memory takes a process with torch for each model, and is tested elsewhere
@@ -75,6 +81,19 @@ def test_int8_arms_are_predicted_and_timed_like_others(run: Run) -> None:
 
     timed = pd.read_parquet(run.folder / "timings.parquet")
     assert {"teacher", "distilled-int8", "teacher-int8"} <= set(timed["arm"])
+
+
+def test_pruned_arms_recover_and_stack(run: Run) -> None:
+    cards = {(card.name, card.seed): card for card in run.cards()}
+    cut, zeros, stacked = cards[("cut", 1)], cards[("zeros", 2)], cards[("cut-int8", 2)]
+    teacher = run.teacher
+    assert cut.parameters and zeros.parameters == teacher.parameters and cut.parameters < (teacher.parameters or 0)
+    assert cut.trained_on == 140 and cut.extra["generation"] == 1
+    weights = load_file(Path(str(zeros.model_dir)) / "model.safetensors")
+    inner = [tensor for name, tensor in weights.items() if "encoder.layer" in name and tensor.ndim == 2]
+    assert sum(int((tensor == 0).sum()) for tensor in inner) >= zeros.extra["zeros"] > 0
+    assert "no smaller" in zeros.notes[0]
+    assert stacked.parameters == cut.parameters and stacked.extra["of"] == "cut"
 
 
 def test_what_a_skipped_arm_would_have_given_is_skipped_too(run: Run) -> None:
