@@ -111,6 +111,7 @@ def runner_environment(workspace: Workspace) -> dict[str, str]:
     cores = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     return {
         "OMP_NUM_THREADS": cores,
+        "OMP_WAIT_POLICY": "passive",  # see distill/engine/__init__.py: spinning threads starve a machine that also serves pages
         **os.environ,
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
         "HEIRLOOM_HOME": str(workspace.root),
