@@ -108,6 +108,7 @@ def _selftest(as_json: bool) -> None:
     from auditor.bias import selftest as test
 
     rows: list[tuple[str, str, bool]] = []
+    typer.echo("2,000 simulations at each of three levels of noise: a minute or two.", err=True)
     for level in test.LEVELS:
         covered = test.signed_coverage(level)[0]
         told = (
@@ -131,7 +132,7 @@ def _selftest(as_json: bool) -> None:
     untrained = test.untrained_model().changes[0]
     rows.append(("an untrained model", f"{untrained.word}. {untrained.reason}", untrained.word == "cannot tell"))
     if as_json:
-        print_json([{"test": name, "found": told, "holds": holds} for name, told, holds in rows])
+        print_json([{"test": name, "found": told, "holds": bool(holds)} for name, told, holds in rows])
     else:
         print_table(("self-test", "found", "holds"), [(n, t, "yes" if h else "NO") for n, t, h in rows])
     if not all(holds for _, _, holds in rows):

@@ -72,3 +72,17 @@ def test_bad_input_is_one_sentence(
         outside_spec(Workspace(tmp_path), str(teacher), str(teacher), positive="good", language="fi")
     with pytest.raises(SpecError, match="labels of 'org/model'"):
         outside_spec(Workspace(tmp_path), "org/student", "org/model", positive="good")
+
+
+def test_the_self_test_says_what_holds(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The real simulations are run by the tests of the estimator; here a few hundred show what is printed."""
+    from auditor.bias import selftest
+
+    real = selftest.signed_coverage
+    monkeypatch.setattr(selftest, "signed_coverage", lambda level: real(level, simulations=100, resamples=200))
+    monkeypatch.setattr(selftest.Coverage, "holds", property(lambda self: self.covered > 0.8))
+    code, out, _ = call(capsys, "bias", "--selftest", "--json")
+    found = json.loads(out)
+    assert {row["test"] for row in found} >= {"two identical models", "genders exchanged", "an untrained model"}
+    assert all(row["holds"] for row in found)
+    assert code == 0
