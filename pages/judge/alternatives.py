@@ -1,0 +1,116 @@
+"""Alternatives: would something simpler have done?"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from auditor import alternatives
+from auditor.alternatives import CRITERIA, DEFAULT_WEIGHTS, Recommendation
+from distill.spec import RunSpec
+from distill.stages.students import skipped_arms
+from distill.store import TEACHER
+from pages.ui import alternatives_charts as draw
+from pages.ui import cache, charts, frame, parts
+from pages.ui.cache import Audited
+from pages.ui.compare_charts import arm_label, arms_of
+from pages.ui.page import PageInfo
+from pages.ui.text import escaped
+
+PAGE = PageInfo(
+    group="Judge",
+    title="Alternatives",
+    icon=":material/alt_route:",
+    order=40,
+    url_path="alternatives",
+    question="Would something simpler have done?",
+    needs_run="finished",
+)
+
+
+def render() -> None:
+    """Draw the page."""
+    run = frame.run()
+    audit = cache.audited(run)
+    if audit is None:
+        parts.empty(
+            "This run has no audit yet.",
+            "The alternatives appear as soon as the run has ended.",
+            to="run",
+            label="Open the run",
+        )
+        return
+    spec = run.spec
+    place = st.container()
+    weights = _weights()
+    arms = [arm for arm in arms_of(audit, spec) if arm != TEACHER]
+    found = alternatives.recommend(audit.measure, arms, weights, lambda arm: arm_label(spec, arm))
+    with place:
+        _answer(found)
+    _scores(found, spec)
+    _methods(audit, spec)
+    _chart(audit, spec)
+    _skipped(skipped_arms(run))
+
+
+def _answer(found: Recommendation) -> None:
+    with st.container(border=True, gap="small", key="alternatives_answer"):
+        st.subheader(escaped(found.sentence, 500), anchor=False)
+        if found.left_out:
+            st.caption(f"Not weighed, because some arm has no measure of it: {', '.join(found.left_out)}.")
+        if found.without:
+            st.caption(f"Without a measure of quality, so without a score: {escaped(', '.join(found.without), 300)}.")
+
+
+def _weights() -> dict[str, float]:
+    """What matters to the reader, 0 to 10 each."""
+    st.subheader("What matters to you?", anchor=False)
+    weights: dict[str, float] = {}
+    for column, criterion in zip(st.columns(len(CRITERIA)), CRITERIA, strict=True):
+        with column:
+            weights[criterion.name] = st.slider(
+                criterion.title,
+                0,
+                10,
+                DEFAULT_WEIGHTS[criterion.name],
+                help=f"One unit is {criterion.unit}, against the teacher.",
+                key=f"weight_{criterion.name}",
+            )
+    return weights
+
+
+def _scores(found: Recommendation, spec: RunSpec) -> None:
+    if not found.scores:
+        return
+    with st.expander("How the arms score", icon=":material/leaderboard:"):
+        st.caption(
+            "Weighted gain over the teacher in units, with its interval. The errors are taken as independent, so a tie is said "
+            "rather too often than too seldom."
+        )
+        charts.frame(draw.score_table(found, spec), key="alternative_scores")
+
+
+def _methods(audit: Audited, spec: RunSpec) -> None:
+    st.subheader("Published, and measured here", anchor=False)
+    charts.frame(draw.method_table(audit, spec), key="methods")
+    st.caption(
+        f"Published: claims of others, never a result of this run. {escaped(alternatives.ARTICLE)}. "
+        "Time and energy of making are a mean of one model, what it is made from included; energy is an estimate."
+    )
+
+
+def _chart(audit: Audited, spec: RunSpec) -> None:
+    drawn = draw.methods_chart(audit, spec)
+    if drawn is None:
+        st.caption("No chart, because no arm has both a quality and a speed against the teacher.")
+        return
+    st.subheader("Quality kept against speed gained", anchor=False)
+    st.caption("Marks are measured here, with 95 % intervals. The faint boxes are what was published for a method.")
+    charts.show(*drawn, key="methods_chart", says="Quality kept against speed-up, arms and published ranges.")
+
+
+def _skipped(reasons: dict[str, str]) -> None:
+    if not reasons:
+        return
+    with st.expander(f"{len(reasons)} arms could not be made, because …", icon=":material/block:"):
+        for arm, reason in reasons.items():
+            st.markdown(f"- **{escaped(arm)}**: {escaped(reason, 300)}")
