@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from distill.arms.fair_head import FairHeadOptions, fair_head, spread
 from distill.errors import DataError, ModelError
 from distill.plugins import ArmContext
+from distill.stages import run_stages
 from distill.teachers.predictions import read_predictions
 from distill.types import ClassSignal
 from tests.distill.arms import test_arms
+from tests.distill.tiny import make_context, tiny_spec
 
 labelled = test_arms.context  # the fixture of a run whose pool is labelled
 
@@ -68,3 +70,20 @@ def test_what_it_cannot_do_is_said_in_a_sentence(labelled: ArmContext, tmp_path:
         fair_head(made, FairHeadOptions(source="other", column="gender"))
     with pytest.raises(DataError, match="no group column 'age'"):
         fair_head(made, FairHeadOptions(column="age"))
+
+
+@pytest.mark.slow
+def test_it_goes_through_a_run_beside_its_source_and_a_mitigated_student(base: Path, tmp_path: Path) -> None:
+    teacher = {"kind": "fine_tuned", "options": {"base": str(base), "epochs": 12, "learning_rate": 3e-3}}
+    paired = {"kind": "distilled", "name": "paired", "options": {"mitigation": "logit_pairing", "insert": 0.3}}
+    head = {"kind": "fair_head", "options": {"column": "gender"}}
+    spec = tiny_spec(tmp_path, teacher=teacher, arms=["distilled", paired, head], seeds=[1])
+    data = spec.data.model_copy(update={"positive": "positive", "language": "en"})
+    stage, _ = make_context(tmp_path, spec.model_copy(update={"data": data}))
+    assert run_stages(stage, until="predictions") == "done"
+    assert not list(stage.run.folder.glob("arms/*/skipped.json"))
+    cards = {card.name: card for card in stage.run.cards()}
+    assert cards["paired"].extra["mitigation"] == "logit_pairing"
+    assert "held out" in cards["paired"].notes[0]
+    found = stage.run.prediction("fair_head", 1)
+    assert found.probs.shape == (len(stage.run.examples.part("test")), 3)
