@@ -81,12 +81,12 @@ def why_missing(name: str, arm: str, results: Sequence[CheckResult], measure: Me
     check = MEASURES.get(name, ("", ""))[0]
     skipped = {result.name: result.skipped for result in results if result.skipped}
     if check in skipped:
-        return f"The check '{check}' was skipped: {skipped[check]}."
+        return f"The check '{check}' was skipped: {str(skipped[check]).rstrip('.')}."
     if any(m.name == name for result in results for m in result.measures):
         return f"'{arm}' has no '{name}': it has no usable predictions or was not timed."
     if not check:
         related = [other for other in skipped if other.split("_")[0] in name]
-        reasons = "; ".join(f"'{other}' was skipped: {skipped[other]}" for other in sorted(related))
+        reasons = "; ".join(f"'{other}' was skipped: {str(skipped[other]).rstrip('.')}" for other in sorted(related))
         return f"No check gave '{name}'" + (f" ({reasons})." if reasons else ".")
     return f"The check '{check}' gave no '{name}' for '{arm}'."
 

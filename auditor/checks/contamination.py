@@ -83,10 +83,12 @@ def _runs(text: Text, length: int) -> Iterator[int]:
 def _finding(measures: list[Measure], options: ContaminationOptions) -> Finding:
     worst = max(measures, key=lambda m: m.value or 0.0)
     over = (worst.value or 0.0) > options.tolerated
+    how = f"share a run of {options.words} words with" if worst.name == "shared_ngrams" else "nearly repeat"
+    exam, _, source = str(worst.group).partition(" in ")
     return Finding(
         check="contamination",
         severity="warning" if over else "info",
-        claim=f"At most {share(worst.value)} of a set of audit texts overlaps with training texts ({worst.group}). "
+        claim=f"{worst.detail['texts']:,} of {worst.n:,} texts of the {exam} ({share(worst.value)}) {how} a text of the {source}. "
         "What a teacher met in its pre-training cannot be seen from here.",
         evidence=(worst,),
         action="Remove these texts from training, or test on texts that were written later." if over else "",

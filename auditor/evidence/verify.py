@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from auditor.check import CHECKS
+from auditor.check import CHECKS, NEEDS
 from auditor.evidence.bundle import CHAIN, MANIFEST, OWN_PROOF, SIGNATURE, TEXTS, Bundle, load_texts
 from auditor.evidence.chain import Entry, canonical, load_chain, verify_chain
 from auditor.evidence.log import entries
@@ -103,7 +103,7 @@ def verify_run(workspace: Workspace, run: Run, key: str | None = None) -> Verifi
     seal = read_json(run.folder / SEAL)
     signature = Signature.model_validate(seal["signature"])
     statement = seal["statement"]
-    lines = [_run_files(run), _signed(statement, signature, key), _chain(chain, statement)]
+    lines = [_run_files(run), _signed(statement, signature, key), _grown_chain(chain, statement)]
     if any(line.state == "failed" for line in lines):
         return Verification((*lines, _UNTOUCHED), signature.fingerprint)
     lines += [_labels(chain, run), _audit_sealed(chain, run)]
@@ -126,8 +126,9 @@ def recompute(run: Run) -> list[Line]:
     if stored is None:
         return [Line("figures", "failed", "There is no audit to hold the figures against.")]
     again = audit_run(run)
-    unread = {result.name for result in again.results if result.skipped and "texts" in needs_of(result.name)}
-    unread |= {name for name in (r.name for r in again.results) if "texts" in needs_of(name)} if _erased(run) else set()
+    on_texts = {result.name for result in again.results if "texts" in needs_of(result.name)}
+    unread = {result.name for result in again.results if result.skipped == NEEDS["texts"]}
+    unread |= on_texts if _erased(run) else set()
     lines = [_compare(stored, again, unread)]
     lines.append(_same_gates(stored, again))
     if unread:
@@ -243,6 +244,19 @@ def _chain(chain: list[Entry], statement: Mapping[str, Any]) -> Line:
     if not chain or any(statement.get(k) != v for k, v in head_statement(chain[0].run, chain).items()):
         return Line("chain", "failed", "The evidence chain does not end where the signature says.")
     return Line("chain", "ok", f"{found.entries:,} entries, unbroken, head {found.head[:12]}….")
+
+
+def _grown_chain(chain: list[Entry], statement: Mapping[str, Any]) -> Line:
+    """The chain of a living run: what was signed must be its beginning; later entries are linked, and signed with the next seal."""
+    signed = int(statement.get("entries", 0))
+    whole = verify_chain(chain, str(statement.get("run")))
+    if not whole.ok:
+        return Line("chain", "failed", f"The evidence chain is broken: {whole.problems[0]}.")
+    line = _chain(chain[:signed], statement)
+    if line.state == "ok" and len(chain) > signed:
+        later = f"{len(chain) - signed:,} later entries are linked but not signed yet."
+        return Line("chain", "ok", f"{line.sentence} {later}")
+    return line
 
 
 def _last_seal(chain: Iterable[Entry]) -> dict[str, Any]:

@@ -114,6 +114,14 @@ def test_a_run_verifies_in_its_workspace_and_a_changed_file_is_named(fresh: tupl
     assert (run.folder / "audit.json").read_bytes() == before
 
 
+def test_a_decision_after_the_seal_is_linked_and_said_to_be_unsigned(fresh: tuple[Workspace, Run]) -> None:
+    workspace, run = fresh
+    record(workspace, run.id, "Ada", "decision", {"item": "r1"})
+    found = verify_run(workspace, run)
+    assert failed(found) == []
+    assert "1 later entries" in next(line.sentence for line in found.lines if line.what == "chain")
+
+
 def test_without_texts_the_figures_on_texts_are_attested_and_the_rest_is_recomputed(
     fresh: tuple[Workspace, Run],
 ) -> None:
