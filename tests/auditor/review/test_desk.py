@@ -135,7 +135,8 @@ def test_two_people_who_differ_are_settled_by_a_third(workspace: Workspace, begu
 
 
 def _review(task: tuple[str, str, int]) -> list[int]:
-    workspace, decided = Workspace(Path(task[0])), []
+    workspace = Workspace(Path(task[0]))
+    decided: list[int] = []
     while len(decided) < task[2]:
         card = desk.next_card(workspace, RUN_ID, task[1])
         if card is None:

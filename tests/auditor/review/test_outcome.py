@@ -127,7 +127,8 @@ def test_skipped_and_unsettled_cards_widen_the_bounds_both_ways() -> None:
     rng = np.random.default_rng(0)
     labels, plan = lot(rng), make_plan(N, "f", Wishes(double_items=5, double_share=0.05))
     frame = decided(labels, plan, list(range(plan.n)), {1})
-    frame.loc[0, ["kind", "label"]] = ["skip", -1]
+    frame.loc[0, "kind"] = "skip"
+    frame.loc[0, "label"] = -1
     second = row(labels, plan, 2, "Ben", (int(labels.label[2]) + 1) % 3, slots=2)
     frame.loc[2, "slots"] = 2
     both = pd.concat([frame, pd.DataFrame([second])])
@@ -147,7 +148,8 @@ def test_none_fits_is_wrong_and_undone_decisions_are_gone() -> None:
     rng = np.random.default_rng(0)
     labels, plan = lot(rng), make_plan(N, "f", Wishes())
     frame = decided(labels, plan, list(range(10)), set())
-    frame.loc[0, ["kind", "label"]] = ["none", -1]
+    frame.loc[0, "kind"] = "none"
+    frame.loc[0, "label"] = -1
     frame.loc[1, "standing"] = False
     verdicts = item_verdicts(frame, 1)
     assert len(verdicts) == 9

@@ -130,7 +130,7 @@ def test_the_targeted_queue_leaves_the_sample_alone(workspace: Workspace, begun:
 def test_labels_that_changed_under_a_plan_are_noticed(workspace: Workspace, begun: Run) -> None:
     path = begun.folder / "labels.parquet"
     labels = read_frame(path)
-    labels.loc[0, "label"] = (labels.loc[0, "label"] + 1) % 3
+    labels["label"] = (labels["label"] + 1) % 3
     write_frame(path, labels)
     with pytest.raises(ReviewError, match="have changed"):
         add_targeted(workspace, begun, ("entropy",), 1, "Pat")
