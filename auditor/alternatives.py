@@ -32,7 +32,7 @@ METHODS = (
     Method("distillation", ("distilled", "given"), "high (needs teacher output)", "reasoning, general tasks"),
     Method("quantisation", ("quantised",), "low (no extra training)", "simple inference, low power"),
     Method("pruning", ("pruned",), "medium", "redundant models"),
-    Method("traditional fine-tuning", ("fine_tuned",), "very high (needs labelled data)", "specialised domains", "minimal"),
+    Method("traditional fine-tuning", ("fine_tuned", "label_budget"), "very high (needs labelled data)", "specialised domains", "minimal"),
 )  # fmt: skip
 
 

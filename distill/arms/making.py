@@ -59,6 +59,7 @@ def train_student(
     training: TrainingSpec,
     dev_target: Ints | None,
     *,
+    start: LoadedClassifier | None = None,
     weights: Floats | None = None,
     twins: Sequence[str | None] | None = None,
     pairing: float = 0.0,
@@ -72,6 +73,7 @@ def train_student(
         targets: what it learns, probabilities in label order.
         training: how.
         dev_target: label to agree with on each dev row (−1: not asked), for the choice of the best weights; None keeps the last.
+        start: where it starts; the arm's own student when None.
         weights: of each row in the loss, [n] with mean 1; None counts all alike.
         twins: for each row a text whose logits should be the same, or None.
         pairing: weight of the penalty for twins that differ.
@@ -82,7 +84,7 @@ def train_student(
     from distill.engine.train import train_classifier
 
     result = train_classifier(
-        starting_student(context),
+        start or starting_student(context),
         rows.texts,
         rows.pairs,
         targets,

@@ -49,6 +49,11 @@ def render() -> None:
     _scores(found, spec)
     _methods(audit, spec)
     _chart(audit, spec)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        _cascade(audit, spec)
+    with right:
+        _labels(audit, spec)
     _skipped(skipped_arms(run))
 
 
@@ -106,6 +111,42 @@ def _chart(audit: Audited, spec: RunSpec) -> None:
     st.subheader("Quality kept against speed gained", anchor=False)
     st.caption("Marks are measured here, with 95 % intervals. The faint boxes are what was published for a method.")
     charts.show(*drawn, key="methods_chart", says="Quality kept against speed-up, arms and published ranges.")
+
+
+def _cascade(audit: Audited, spec: RunSpec) -> None:
+    st.subheader("What if the student passed on what it is not sure of?", anchor=False)
+    drawn = draw.cascade_chart(audit, spec)
+    if drawn is None:
+        _why(audit, "cascade")
+        return
+    charts.show(*drawn, key="cascade", says="Accuracy of student and teacher together against the share passed on.")
+    _claims(audit, "cascade")
+    groups = draw.deferred_table(audit, spec)
+    if len(groups):
+        with st.expander("Who is passed on", icon=":material/groups:"):
+            charts.frame(groups, key="cascade_groups")
+
+
+def _labels(audit: Audited, spec: RunSpec) -> None:
+    st.subheader("How many human labels would do instead?", anchor=False)
+    drawn = draw.labels_chart(audit, spec)
+    if drawn is None:
+        _why(audit, "data_efficiency")
+        return
+    charts.show(*drawn, key="labels", says="Accuracy of fine-tuning minus the candidate's against human labels.")
+    _claims(audit, "data_efficiency")
+
+
+def _claims(audit: Audited, check: str) -> None:
+    result = audit.report.result(check)
+    for finding in result.findings if result else ():
+        st.caption(escaped(finding.claim, 600))
+
+
+def _why(audit: Audited, check: str) -> None:
+    result = audit.report.result(check)
+    reason = result.skipped if result and result.skipped else "the audit of this run is older than this check"
+    st.caption(f"Skipped, because {escaped(reason, 300)}.")
 
 
 def _skipped(reasons: dict[str, str]) -> None:

@@ -144,3 +144,92 @@ def _mark(made: go.Figure, spec: RunSpec, arm: str, kept: Measure, speed: Measur
         error_y=charts.bars(kept.value, kept.low, kept.high),
         hovertemplate=f"<b>{name}</b><br>kept %{{y:.1f}} %<br>%{{x:.2f}} times faster<extra></extra>",
     )
+
+
+def cascade_chart(audit: Audited, spec: RunSpec) -> tuple[go.Figure, pd.DataFrame] | None:
+    """Accuracy of student and teacher together against the share that goes to the teacher; the chosen point is marked."""
+    rows = audit.table("cascade", "curve")
+    if not rows:
+        return None
+    made = charts.figure(
+        height=320,
+        xaxis=charts.axis("passed on to the teacher, %", range=[-3, 103]),
+        yaxis=charts.axis("accuracy, %"),
+    )
+    colour = palette.colour_of(kind_of(spec, spec.candidate))
+    made.add_scatter(
+        x=[100 * row["deferred"] for row in rows],
+        y=[100 * row["accuracy"] for row in rows],
+        mode="lines+markers",
+        marker={"size": 5},
+        line={"color": colour},
+        hovertemplate="%{x:.0f} % passed on: %{y:.1f} %<extra></extra>",
+    )
+    share, accuracy = (audit.measure(f"cascade_{name}", spec.candidate) for name in ("deferred", "accuracy"))
+    if share is not None and accuracy is not None:
+        made.add_scatter(
+            x=[100 * (share.value or 0)],
+            y=[100 * (accuracy.value or 0)],
+            mode="markers+text",
+            text=["chosen on dev"],
+            textposition="bottom center",
+            marker={"size": 13, "symbol": "diamond", "color": colour},
+            hoverinfo="skip",
+        )
+    return made, pd.DataFrame(
+        [
+            {
+                "threshold": figures.figure(min(1.0, row["threshold"])),
+                "passed on": figures.percent(row["deferred"]),
+                "accuracy": figures.percent(row["accuracy"]),
+                "mean time, ms": figures.figure(row["latency_ms"]),
+            }
+            for row in rows
+        ]
+    )
+
+
+def deferred_table(audit: Audited, spec: RunSpec) -> pd.DataFrame:
+    """Share passed on to the teacher in each group."""
+    groups = audit.groups("cascade_deferred")
+    found = [(group, audit.measure("cascade_deferred", spec.candidate, group)) for group in groups]
+    return pd.DataFrame(
+        [
+            {"group": group.replace("=", ": "), "passed on": words.with_interval(share), "texts": share.n}
+            for group, share in found
+            if share is not None
+        ]
+    )
+
+
+def labels_chart(audit: Audited, spec: RunSpec) -> tuple[go.Figure, pd.DataFrame] | None:
+    """Accuracy of fine-tuning minus the candidate's against the number of human labels (logarithmic)."""
+    rows = audit.table("data_efficiency", "curve")
+    if not rows:
+        return None
+    made = charts.figure(
+        height=320,
+        xaxis=charts.axis("human labels", type="log"),
+        yaxis=charts.axis("points over the candidate"),
+    )
+    charts.line_at(made, y=0, label=charts.label(arm_label(spec, spec.candidate)), side="top left")
+    points = [[100 * row[name] for row in rows] for name in ("difference", "low", "high")]
+    colour = palette.colour_of("fine_tuned")
+    made.add_scatter(
+        x=[row["labels"] for row in rows],
+        y=points[0],
+        mode="lines+markers",
+        marker={"size": 9, "color": colour, "symbol": palette.symbol_of("fine_tuned")},
+        line={"color": colour},
+        error_y=charts.whiskers(*points),
+        hovertemplate="%{x:,} labels: %{y:+.1f} points<extra></extra>",
+    )
+    return made, pd.DataFrame(
+        [
+            {
+                "human labels": figures.count(row["labels"]),
+                "against the candidate": f"{figures.points(row['difference'])} {figures.percent_interval(row['low'], row['high'], sign=True)}",
+            }
+            for row in rows
+        ]
+    )

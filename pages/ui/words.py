@@ -62,6 +62,7 @@ ARM_NAMES: dict[str, str] = {
     "given": "given model",
     "quantised": "quantised teacher",
     "pruned": "pruned teacher",
+    "label_budget": "fine-tuned on a label budget",
 }
 VERDICT_WORDS = {"yes": "can replace", "no": "cannot replace", "cannot tell": "cannot tell"}
 
@@ -120,6 +121,10 @@ MEASURES: dict[str, Word] = {
     "nll": Word("negative log-likelihood", "plain"),
     "nll_scaled": Word("negative log-likelihood after scaling", "plain"),
     "parameters": Word("parameters", "count"),
+    "cascade_accuracy": Word("accuracy of the cascade", "share"),
+    "cascade_accuracy_difference": Word("accuracy of the cascade against the teacher", "points"),
+    "cascade_deferred": Word("passed on to the teacher", "share"),
+    "budget_difference": Word("fine-tuning on so many labels against the candidate", "points"),
     "gender_bias": Word("gender gap G", "plain"),
     "gender_bias_change": Word("change of the gender gap", "plain"),
 }

@@ -24,3 +24,9 @@ def test_every_method_of_the_article_stands_there_tried_or_not(finished: Path) -
     published = table.set_index("method")["kept, published"].to_dict()
     assert published["distillation"] == "89-93 %" and published["pruning"] == "75-85 %"
     assert "never a result of this run" in said(app)
+
+
+def test_the_cascade_is_drawn_and_a_missing_curve_says_why(finished: Path) -> None:
+    app = open_page("alternatives", run=RUN_ID)
+    assert "passed on" in {column for frame in app.dataframe for column in frame.value.columns}
+    assert "Skipped, because there are not two budgets of human labels" in said(app)

@@ -12,11 +12,12 @@ import pytest
 from distill.arms.fine_tuned import fine_tuned
 from distill.arms.given import GivenOptions, given
 from distill.arms.hard_label import hard_label
+from distill.arms.label_budget import LabelBudgetOptions, label_budget
 from distill.arms.making import agreement_target, starting_student
 from distill.arms.undistilled import undistilled
 from distill.errors import DataError, ModelError, SpecError
 from distill.plugins import ArmContext, NoOptions
-from distill.spec import ArmSpec, StudentSpec, TrainingSpec
+from distill.spec import ArmSpec, StudentSpec, TeacherSpec, TrainingSpec
 from distill.stages import run_stages
 from distill.stages.labels import training_signal
 from distill.stages.predictions import teacher_on_dev
@@ -92,6 +93,18 @@ def test_human_labels_are_those_of_the_train_split_and_counted(context: ArmConte
     bare = context.examples.frame.assign(label=-1)
     with pytest.raises(DataError, match="no labelled rows"):
         fine_tuned(at(context, tmp_path, examples=replace(context.examples, frame=bare)), NoOptions())
+
+
+def test_a_label_budget_is_kept_nested_and_no_larger_than_the_labels(context: ArmContext, tmp_path: Path) -> None:
+    card = label_budget(at(context, tmp_path, training=TrainingSpec(epochs=1)), LabelBudgetOptions(labels=30))
+    assert card.human_labels == card.trained_on == 30
+    assert "knows the task" in card.notes[0]
+    taught = TeacherSpec(kind="fine_tuned", options={"base": str(context.teacher.model_dir)})
+    stage = replace(context.stage, spec=context.stage.spec.model_copy(update={"teacher": taught}))
+    fresh = label_budget(at(context, tmp_path, stage=stage), LabelBudgetOptions(labels=30))
+    assert fresh.extra["base_weights"] == context.teacher.model_dir and "knows the task" not in fresh.notes[0]
+    with pytest.raises(DataError, match="more than the 120 there are"):
+        label_budget(at(context, tmp_path), LabelBudgetOptions(labels=121))
 
 
 def test_undistilled_needs_the_teachers_layers(context: ArmContext, tmp_path: Path, classifier: Path) -> None:

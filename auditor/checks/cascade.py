@@ -1,0 +1,170 @@
+"""Cascade: the student answers where it is sure, the teacher takes the rest. What would that keep, and what would it cost?
+
+The threshold is chosen on dev: the fewest deferred texts with which the cascade is as often right there as the teacher. Test is only
+measured. A deferred text pays for both models.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from auditor.check import AuditInput, check
+from auditor.measuring import bootstrapped, has_teacher, point_range, points, proportion, usable_arms
+from auditor.stats.bootstrap import bootstrap_mean
+from auditor.timing import latency_rounds, percentile, thread_counts, usable
+from auditor.types import CheckResult, Finding, Measure
+from distill.plugins import NoOptions
+from distill.store import TEACHER, SetName
+from distill.types import Floats
+
+STEPS = 21  # points of the curve
+
+
+@check(
+    "cascade",
+    "What if the student passed on to the teacher what it is not sure of?",
+    needs={"human_labels", "student", "probabilities"},
+    measures={
+        "cascade_threshold": "Confidence from which on the student answers itself, chosen on dev.",
+        "cascade_accuracy": "Accuracy of student and teacher together at that threshold.",
+        "cascade_accuracy_difference": "That minus the teacher's accuracy.",
+        "cascade_deferred": "Share of texts that go to the teacher (by group as well).",
+        "cascade_latency_ms": "Mean time of a text: the student's median, and the teacher's for what is deferred.",
+        "cascade_speedup": "The teacher's median time divided by that.",
+    },
+)
+def cascade(audit: AuditInput, options: NoOptions) -> CheckResult:
+    """Threshold from dev, figures on test, the share deferred by group, and the curve over thresholds."""
+    arm = audit.spec.candidate
+    if not has_teacher(audit) or arm not in usable_arms(audit):
+        return CheckResult(name="cascade", skipped="teacher or candidate has no usable predictions")
+    labelled = audit.dev.y >= 0
+    if not labelled.any():
+        return CheckResult(
+            name="cascade", skipped="no dev row carries a human label, and the threshold is chosen there"
+        )
+    threshold = choose(*_answers(audit, arm, "dev", labelled), audit.dev.y[labelled])
+    sure, right, teacher = _on_test(audit, arm)
+    measures = _measures(audit, arm, threshold, sure, right, teacher)
+    times = _times(audit, arm)
+    share = float((_confidence(audit, arm) < threshold).mean())
+    measures += _timed(arm, share, times)
+    return CheckResult(
+        name="cascade",
+        measures=tuple(measures),
+        findings=(_finding(arm, threshold, measures),),
+        tables={"curve": _curve(sure, right, teacher, times)},
+    )
+
+
+def choose(confidence: Floats, student: Floats, teacher: Floats, y: Any) -> float:
+    """The lowest threshold with which the cascade is right as often as the teacher on these rows.
+
+    Args:
+        confidence: of the student, [seeds, n].
+        student: its label, [seeds, n].
+        teacher: the teacher's label, [n].
+        y: the right label, [n].
+
+    Returns:
+        A confidence; 0 defers nothing. Above 1 would defer everything, which always reaches the teacher.
+    """
+    goal = float((teacher == y).mean())
+    for threshold in [0.0, *np.unique(confidence), np.nextafter(1.0, 2.0)]:
+        together = np.where(confidence >= threshold, student == y, (teacher == y)[None, :])
+        if float(together.mean()) >= goal:
+            return float(threshold)
+    return float(np.nextafter(1.0, 2.0))
+
+
+def _answers(audit: AuditInput, arm: str, part: SetName, rows: Any) -> tuple[Floats, Floats, Floats]:
+    """Confidence and label of the student [seeds, n], label of the teacher [n], of the chosen rows."""
+    probs = audit.probs(arm, part)[:, rows]
+    return probs.max(axis=2), probs.argmax(axis=2), audit.signal(TEACHER, 0, part).argmax[rows]
+
+
+def _confidence(audit: AuditInput, arm: str) -> Floats:
+    return np.asarray(audit.probs(arm).max(axis=2))
+
+
+def _on_test(audit: AuditInput, arm: str) -> tuple[Floats, Floats, Floats]:
+    """Confidence [seeds, n], student right [seeds, n], teacher right [n], of the labelled test rows."""
+    y = audit.y[audit.labelled]
+    sure, student, teacher = _answers(audit, arm, "test", audit.labelled)
+    return sure, (student == y[None, :]).astype(np.float64), (teacher == y).astype(np.float64)
+
+
+def _measures(
+    audit: AuditInput, arm: str, threshold: float, sure: Floats, right: Floats, teacher: Floats
+) -> list[Measure]:
+    options = audit.spec.audit
+    together = np.where(sure >= threshold, right, teacher[None, :])
+    apart = bootstrap_mean(together - teacher[None, :], resamples=options.resamples, seed=options.seed)
+    deferred = (_confidence(audit, arm) < threshold).astype(np.float64)
+    common: dict[str, Any] = {"resamples": options.resamples, "seed": options.seed}
+    measures = [
+        Measure(name="cascade_threshold", value=threshold, arm=arm, n=int((audit.dev.y >= 0).sum())),
+        proportion("cascade_accuracy", together, arm, higher_is_better=True, **common),
+        bootstrapped("cascade_accuracy_difference", apart, arm, versus=TEACHER, higher_is_better=True),
+        proportion("cascade_deferred", deferred, arm, higher_is_better=False, **common),
+    ]
+    for column, values in audit.test.groups.items():
+        names = np.array([str(value) for value in values], dtype=object)
+        for name in sorted(set(names)):
+            inside = deferred[:, names == name]
+            measures.append(proportion("cascade_deferred", inside, arm, group=f"{column}={name}", **common))
+    return measures
+
+
+def _times(audit: AuditInput, arm: str) -> tuple[float, float] | None:
+    """Median milliseconds of student and teacher at batch 1, all threads; None where they were not timed."""
+    timings = audit.timings if audit.timings.empty else usable(audit.timings)
+    if timings.empty or not (counts := thread_counts(timings)):
+        return None
+    rounds = [latency_rounds(timings, name, counts[-1]) for name in (arm, TEACHER)]
+    if any(series.empty for series in rounds):
+        return None
+    student, teacher = (percentile(series, 50, audit.spec.audit.seed).value for series in rounds)
+    return student, teacher
+
+
+def _timed(arm: str, share: float, times: tuple[float, float] | None) -> list[Measure]:
+    if times is None:
+        return []
+    mean = times[0] + share * times[1]
+    return [
+        Measure(name="cascade_latency_ms", value=mean, arm=arm, unit="ms", n=1, higher_is_better=False),
+        Measure(name="cascade_speedup", value=times[1] / mean, arm=arm, unit="×", n=1, versus=TEACHER, higher_is_better=True),
+    ]  # fmt: skip
+
+
+def _curve(sure: Floats, right: Floats, teacher: Floats, times: tuple[float, float] | None) -> list[dict[str, Any]]:
+    """Quality, share deferred and mean time at thresholds that defer 0, 5, … 100 % of the texts."""
+    rows = []
+    for share in np.linspace(0, 1, STEPS):
+        threshold = float(np.quantile(sure, share)) if share < 1 else float(np.nextafter(1.0, 2.0))
+        own = sure >= threshold
+        deferred = float(1 - own.mean())
+        rows.append(
+            {
+                "threshold": threshold,
+                "deferred": deferred,
+                "accuracy": float(np.where(own, right, teacher[None, :]).mean()),
+                "latency_ms": times[0] + deferred * times[1] if times else None,
+            }
+        )
+    return rows
+
+
+def _finding(arm: str, threshold: float, measures: list[Measure]) -> Finding:
+    found = {m.name: m for m in measures if m.group is None}
+    share, apart = found["cascade_deferred"], found["cascade_accuracy_difference"]
+    speed = found.get("cascade_speedup")
+    faster = f", {speed.value:.1f} times as fast as the teacher" if speed and speed.value else ""
+    claim = (
+        f"With '{arm}' answering from a confidence of {min(threshold, 1.0):.2f} on, {100 * (share.value or 0):.0f} % of the texts go to the "
+        f"teacher; accuracy changes by {points(apart.value)} {point_range(apart.low, apart.high)} against it{faster}."
+    )
+    return Finding(check="cascade", severity="info", claim=claim, evidence=(share, apart))
