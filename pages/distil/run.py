@@ -45,9 +45,14 @@ def _live(run_id: str, was: Status) -> None:
     if line.active:
         actions.keep_runner_alive()
     events = cache.events(run)
-    _headline(line, events)
-    _stages(events, line, run.spec.review.required)
-    _curves(run, events)
+    # three fixed places: what comes and goes in one must not move the others, or the old ones stand twice for a moment
+    headline, stages, curves = (st.container() for _ in range(3))
+    with headline:
+        _headline(line, events)
+    with stages:
+        _stages(events, line, run.spec.review.required)
+    with curves:
+        _curves(run, events)
 
 
 def _headline(line: RunLine, events: list[Event]) -> None:

@@ -95,7 +95,7 @@ def test_a_run_is_started_watched_and_judged(home: Path, window: Page) -> None:
         # nobody reloads: the page sees the end by itself
         link = window.get_by_role("link", name=re.compile("what the student kept"))
         expect(link).to_be_visible(timeout=20_000)
-        expect(window.get_by_role("heading", name="Loss", exact=True)).to_be_visible()
+        expect(window.get_by_role("heading", name="Loss", exact=True).first).to_be_visible()
         link.click()
         settled(window)
         expect(window.locator(".st-key-verdict")).to_be_visible()
