@@ -1,7 +1,7 @@
 # make demo          everything for the demo: virtual environment, packs, the demo run in the queue, the app (QUICK=1: a small one)
 # make test          everything that CI runs      make fast    the tests you run all day, under two minutes
 # make lint          ruff, mypy, import-linter    make bench   the headline figures, each against a named peer
-# make screenshot    the pictures of the README   make clean   what can be made again; never the workspace
+# make screenshot    the picture of the README (HOME_OF=workspace: from real runs)   make clean   what can be made again; never the workspace
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
@@ -68,7 +68,7 @@ bench: $(TOOLS)
 	@for script in benchmarks/[a-z]*.py; do name=$$(basename $$script .py); echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 screenshot: chromium $(TOOLS)
-	$(BIN)/python scripts/screenshot.py
+	$(BIN)/python scripts/screenshot.py --out docs --only compare --theme light --first-screen $(if $(HOME_OF),--home $(HOME_OF))
 
 # The browser tests need a real one. Debian's package where we may install it, else a sentence.
 chromium:

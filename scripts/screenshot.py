@@ -3,6 +3,7 @@
 .venv/bin/python scripts/screenshot.py --out build/shots                    # on fake runs, made for the occasion
 .venv/bin/python scripts/screenshot.py --out build/shots --home workspace   # on a real workspace
 .venv/bin/python scripts/screenshot.py --out build/shots --only compare examples --theme dark
+.venv/bin/python scripts/screenshot.py --out docs --only compare --theme light --first-screen --home workspace   # README
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ PAGES = {
     "run": "run",
     "compare": "compare",
     "examples": "examples",
+    "bias": "bias",
+    "alternatives": "alternatives",
+    "review": "review",
+    "report": "report",
     "wizard": "",
 }
 
@@ -133,6 +138,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(PAGES))
     parser.add_argument("--theme", nargs="*", default=["light", "dark"])
     parser.add_argument("--width", type=int, default=1280)
+    parser.add_argument(
+        "--first-screen", action="store_true", help="only what shows without scrolling, as in the README"
+    )
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, sync_playwright() as playwright:
@@ -146,6 +154,10 @@ def main() -> None:
                 for name in asked.only:
                     if name == "wizard":
                         wizard(page, address, asked.out, theme)
+                    elif asked.first_screen:
+                        page.goto(f"{address}/{PAGES.get(name, name)}")
+                        settled(page)
+                        page.screenshot(path=asked.out / f"{name}.png")
                     else:
                         shoot(page, address, name, PAGES.get(name, name), asked.out, theme)
                 page.close()
