@@ -99,6 +99,8 @@ def methods_chart(audit: Audited, spec: RunSpec) -> tuple[go.Figure, pd.DataFram
         _box(made, method)
     for arm, kept, speed in known:
         _mark(made, spec, arm, kept, speed)
+    marks = [(charts.label(arm_label(spec, arm)), speed.value or 0.0, kept.value or 0.0) for arm, kept, speed in known]
+    charts.mark_labels(made, marks, pixels=240)
     table = pd.DataFrame(
         [
             {"arm": arm_label(spec, arm), "kept": words.with_interval(kept), "speed-up": words.with_interval(speed)}
@@ -135,9 +137,7 @@ def _mark(made: go.Figure, spec: RunSpec, arm: str, kept: Measure, speed: Measur
     made.add_scatter(
         x=[speed.value],
         y=[kept.value],
-        mode="markers+text",
-        text=[f"  {name}"],
-        textposition="middle right",
+        mode="markers",
         cliponaxis=False,
         marker={"size": 13, "color": palette.colour_of(kind), "symbol": palette.symbol_of(kind)},
         error_x=charts.bars(speed.value, speed.low, speed.high),

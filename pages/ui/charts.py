@@ -110,6 +110,30 @@ def end_labels(figure_: go.Figure, ends: list[tuple[str, float, str]]) -> None:
     figure_.update_yaxes(range=[min(values) - 0.06 * span, top + 0.06 * span])
 
 
+def mark_labels(figure_: go.Figure, marks: list[tuple[str, float, float]], pixels: int) -> None:
+    """Name marks at their right, moved up where a name would cover another.
+
+    Args:
+        figure_: the chart.
+        marks: label, x and y of each mark.
+        pixels: height of the plotting area.
+    """
+    xs, ys = [x for _, x, _ in marks], [y for _, _, y in marks]
+    wide, high = (max(xs) - min(xs)) or 1.0, (max(ys) - min(ys)) or 1.0
+    line = 15 * high / pixels  # one line of text, in units of y
+    placed: list[tuple[float, float]] = []
+    for name, x, y in sorted(marks, key=lambda mark: mark[2]):
+        at = y
+        for other_x, other_y in sorted(placed, key=lambda place: place[1]):
+            if abs(x - other_x) < 0.4 * wide and abs(at - other_y) < line:
+                at = other_y + line
+        placed.append((x, at))
+        figure_.add_annotation(
+            x=x, y=y, text=name, showarrow=False, xanchor="left", xshift=16, yshift=(at - y) * pixels / high,
+            font={"size": 12},
+        )  # fmt: skip
+
+
 def as_percent(measure: Measure) -> tuple[float | None, float | None, float | None]:
     """Value and bounds of a share in per cent, whether the measure is in '%' or a share of 1."""
     factor = 1.0 if measure.unit == "%" else 100.0

@@ -54,9 +54,7 @@ def arms_chart(audit: Audited, spec: RunSpec) -> Drawn | None:
         made.add_scatter(
             x=[row["latency"]],
             y=[row["kept"][0]],
-            mode="markers+text",
-            text=[f"  {charts.label(arm_label(spec, row['arm']))}"],
-            textposition="middle right",
+            mode="markers",
             cliponaxis=False,
             marker={
                 "size": 11 + 19 * share**0.5,
@@ -69,6 +67,8 @@ def arms_chart(audit: Audited, spec: RunSpec) -> Drawn | None:
             hovertemplate=f"<b>{charts.label(arm_label(spec, row['arm']))}</b><br>kept %{{y:.1f}} %<br>p50 %{{x:.3g}} ms<br>"
             f"{figures.money(row['cost'])} per 1,000 texts<extra></extra>",
         )
+    marks = [(charts.label(arm_label(spec, row["arm"])), row["latency"], row["kept"][0]) for row in rows]
+    charts.mark_labels(made, marks, pixels=290)
     return made, arms_table(audit, spec)
 
 
