@@ -1,5 +1,6 @@
 # make demo          everything for the demo: virtual environment, packs, the demo run in the queue, the app (QUICK=1: a small one)
 # make test          everything that CI runs      make fast    the tests you run all day, under two minutes
+# make browser       the journeys in a real browser
 # make lint          ruff, mypy, import-linter    make bench   the headline figures, each against a named peer
 # make screenshot    the picture of the README (HOME_OF=workspace: from real runs)   make clean   what can be made again; never the workspace
 
@@ -16,7 +17,7 @@ SPEC := $(if $(QUICK),specs/demo-quick.yaml,specs/demo.yaml)
 PYTEST := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo install test fast lint bench screenshot chromium clean
+.PHONY: help demo install test fast lint browser bench screenshot chromium clean
 
 help:
 	@sed -n 's/^# //p;/^$$/q' Makefile
@@ -52,8 +53,12 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.installed
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
-test: chromium lint
-	$(PYTEST)
+test: lint
+	$(PYTEST) --ignore tests/browser
+
+# one after the other on a quiet machine: two servers, two browsers and a trainer on two cores miss their deadlines
+browser: chromium $(TOOLS)
+	$(BIN)/python -m pytest tests/browser
 
 fast: $(TOOLS)
 	$(PYTEST) -m "not slow"
