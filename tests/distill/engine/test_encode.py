@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoConfig, AutoTokenizer, RobertaConfig
 
-from distill.engine.encode import encode, longest, shuffled_batches, sorted_batches
+from distill.engine.encode import encode, longest, rounded, shuffled_batches, sorted_batches
 
 LENGTHS = st.lists(st.integers(1, 64), min_size=1, max_size=400).map(lambda x: np.asarray(x, dtype=np.int64))
 CPU = torch.device("cpu")
@@ -70,3 +70,10 @@ def test_the_limit_is_where_the_positions_end(classifier: Path) -> None:
 
 def test_no_texts_give_an_empty_array(classifier: Path) -> None:
     assert len(encode(AutoTokenizer.from_pretrained(classifier), [], None, 8)) == 0
+
+
+@given(st.integers(1, 8192))
+def test_widths_are_few_and_little_wider(width: int) -> None:
+    wide = rounded(width)
+    assert width <= wide <= max(width + 3, width * 9 / 8) and rounded(wide) == wide
+    assert len({rounded(w) for w in range(1, width + 1)}) <= 16 + 8 * max(0, (width - 1).bit_length() - 6)

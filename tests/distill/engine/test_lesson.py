@@ -89,7 +89,7 @@ def test_a_strength_of_0_is_no_pairing_and_what_decides_is_in_the_fingerprint(cl
     plain = train(classifier, tmp_path / "a", weights=None, twins=None)
     assert same(plain, train(classifier, tmp_path / "b", weights=None, twins=Twins(TWINS.texts, 0.0)))
     with pytest.raises(Cancelled):
-        train(classifier, tmp_path / "c", Monitor(lambda _: None, _after(3)))
+        train(classifier, tmp_path / "c", _StopsAfter(3))
     other: list[Event] = []
     train(classifier, tmp_path / "c", Monitor(other.append), twins=Twins(TWINS.texts, 2.5))
     assert not any(event.kind == "note" for event in other)  # it did not go on from the other's checkpoint
@@ -97,7 +97,7 @@ def test_a_strength_of_0_is_no_pairing_and_what_decides_is_in_the_fingerprint(cl
 
 def test_a_resumed_training_gives_the_same_bits(classifier: Path, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
-        train(classifier, tmp_path / "cut", Monitor(lambda _: None, _after(4)))
+        train(classifier, tmp_path / "cut", _StopsAfter(4))
     events: list[Event] = []
     resumed = train(classifier, tmp_path / "cut", Monitor(events.append))
     steps = [event.step for event in events if isinstance(event, Curve)]
@@ -110,13 +110,14 @@ def test_twins_are_for_single_texts(classifier: Path, tmp_path: Path) -> None:
         train(classifier, tmp_path, pairs=["w1"] * len(TEXTS))
 
 
-def _after(checks: int) -> Any:
-    """A cancel flag that is up from the n-th look on."""
-    looks = 0
+class _StopsAfter(Monitor):
+    """Cancels at the n-th step, however fast the steps are."""
 
-    def cancelled() -> bool:
-        nonlocal looks
-        looks += 1
-        return looks > checks
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._left = steps
 
-    return cancelled
+    def check(self) -> None:
+        self._left -= 1
+        if self._left <= 0:
+            raise Cancelled("The run was cancelled.")
