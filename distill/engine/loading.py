@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import torch
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -126,16 +127,30 @@ def resolve(source: str, revision: str | None = None) -> Path:
 
 def _fetch(source: str, revision: str | None) -> Path:
     try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=_WANTED, etag_timeout=10))
+        folder = Path(snapshot_download(source, revision=revision, allow_patterns=_WANTED, etag_timeout=10))
+        if not list(folder.glob("*.safetensors")):  # pickles are never fetched, so the hub must say that they are there
+            _refuse_pickles(
+                [file.rfilename for file in HfApi().model_info(source, revision=revision).siblings or []], source
+            )
     except (RepositoryNotFoundError, GatedRepoError) as error:
         raise ModelError(
             f"The hub has no model '{source}', or it needs a sign-in.", hint="Check the id, or use a local directory."
         ) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
+    except (LocalEntryNotFoundError, HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as error:
         raise ModelError(
             f"'{source}' is not a local directory and the model hub cannot be reached.",
             hint="Connect to the network, or give the path of a directory that holds the model.",
         ) from error
+    return folder
+
+
+def _refuse_pickles(names: list[str], source: str) -> None:
+    pickles = [name for name in names if name.endswith(_PICKLES)]
+    if pickles:
+        raise UnsafeModelError(
+            f"{source} has pickle weights only ({pickles[0]}), which can run code when they are read.",
+            hint="Convert them to safetensors where you trust them: model.save_pretrained(folder).",
+        )
 
 
 def _safe_config(folder: Path, source: str) -> Any:
@@ -150,12 +165,7 @@ def _safe_config(folder: Path, source: str) -> Any:
             hint="Use a checkpoint whose architecture ships with transformers.",
         )
     if not list(folder.glob("*.safetensors")):
-        pickles = [path.name for path in folder.iterdir() if path.suffix in _PICKLES]
-        if pickles:
-            raise UnsafeModelError(
-                f"{source} has pickle weights only ({pickles[0]}), which can run code when they are read.",
-                hint="Convert them to safetensors where you trust them: model.save_pretrained(folder).",
-            )
+        _refuse_pickles([path.name for path in folder.iterdir()], source)
         raise ModelError(f"{source} has no weights (*.safetensors).", hint="Copy model.safetensors into it.")
     if not isinstance(raw, dict) or raw.get("model_type") not in KNOWN:
         kind = raw.get("model_type") if isinstance(raw, dict) else None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -142,6 +143,17 @@ def test_hub_out_of_reach_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(loading, "snapshot_download", refuse)
     with pytest.raises(ModelError, match="hub cannot be reached"):
+        load_classifier("someone/some-model", LABELS)
+
+
+def test_pickles_on_the_hub_are_refused_without_fetching_them(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (copy / "model.safetensors").unlink()
+    listed = SimpleNamespace(
+        siblings=[SimpleNamespace(rfilename=name) for name in ("config.json", "pytorch_model.bin")]
+    )
+    monkeypatch.setattr(loading, "snapshot_download", lambda *_, **__: str(copy))
+    monkeypatch.setattr(loading, "HfApi", lambda: SimpleNamespace(model_info=lambda *_, **__: listed))
+    with pytest.raises(UnsafeModelError, match=r"someone/some-model has pickle weights only \(pytorch_model.bin\)"):
         load_classifier("someone/some-model", LABELS)
 
 
