@@ -80,7 +80,7 @@ def serve(home: Path) -> Iterator[str]:
     )
     try:
         address = f"http://127.0.0.1:{port}"
-        for _ in range(200):
+        for _ in range(1_200):
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/_stcore/health") as answer:  # noqa: S310
                 if answer.status == 200:
                     break
@@ -91,11 +91,20 @@ def serve(home: Path) -> Iterator[str]:
         server.wait(10)
 
 
+# true once the script has been at rest for a second: what was just clicked first has to reach the server
+_AT_REST = """() => {
+    const app = document.querySelector('[data-testid=stApp]');
+    const rests = app && app.getAttribute('data-test-script-state') === 'notRunning' && !document.querySelector('[data-stale=true]');
+    if (!rests) { window.restsSince = undefined; return false; }
+    window.restsSince = window.restsSince || performance.now();
+    return performance.now() - window.restsSince > 1000;
+}"""
+
+
 def settled(page: Page) -> None:
     """Wait until the script has run and the charts are drawn."""
-    page.wait_for_timeout(400)  # what was just clicked has to reach the server first
-    page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]", timeout=60_000)
-    page.wait_for_timeout(800)
+    page.evaluate("window.restsSince = undefined")
+    page.wait_for_function(_AT_REST, timeout=120_000, polling=100)
 
 
 def shoot(page: Page, address: str, name: str, path: str, out: Path, theme: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from scripts.screenshot import CHROMIUM, serve, settled
 
@@ -17,6 +17,7 @@ def browser() -> Iterator[Browser]:
     """Debian's chromium; without it the journeys are skipped, and say so."""
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no browser at {CHROMIUM}: apt install chromium, or set CHROMIUM")
+    expect.set_options(timeout=60_000)  # a deadline, not a wait: the machine may be busy with other tests
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield started
@@ -50,6 +51,7 @@ def address(finished: Path) -> Iterator[str]:
 def window(browser: Browser) -> Iterator[Page]:
     """A fresh window of 1,280 × 900."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(90_000)
     page = context.new_page()
     yield page
     context.close()

@@ -65,9 +65,9 @@ def start(page: Page, address: str, spec: str) -> None:
     page.get_by_label("A RunSpec as YAML").press("Control+Enter")
     settled(page)
     page.get_by_role("button", name="Use this YAML").click()
-    expect(page.get_by_text("Time on this machine")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Time on this machine")).to_be_visible(timeout=120_000)
     page.locator(".st-key-start button").click()
-    expect(page.get_by_role("heading", name="Run", exact=True)).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="Run", exact=True)).to_be_visible(timeout=120_000)
 
 
 def the_run(home: Path) -> Run:
@@ -94,7 +94,7 @@ def test_a_run_is_started_watched_and_judged(home: Path, window: Page) -> None:
         until(lambda: run.status() == "complete")
         # nobody reloads: the page sees the end by itself
         link = window.get_by_role("link", name=re.compile("what the student kept"))
-        expect(link).to_be_visible(timeout=20_000)
+        expect(link).to_be_visible(timeout=90_000)
         expect(window.get_by_role("heading", name="Loss", exact=True).first).to_be_visible()
         link.click()
         settled(window)
@@ -116,7 +116,7 @@ def test_a_server_that_dies_takes_no_run_with_it(home: Path, window: Page) -> No
         visit(window, f"{address}/run?run={run.id}")
         expect(window.locator(".st-key-run_bar")).to_contain_text(re.compile("running|complete"))
         until(lambda: run.status() == "complete")
-        expect(window.get_by_role("link", name=re.compile("what the student kept"))).to_be_visible(timeout=20_000)
+        expect(window.get_by_role("link", name=re.compile("what the student kept"))).to_be_visible(timeout=90_000)
 
 
 def test_cancel_then_resume_to_the_end(home: Path, window: Page) -> None:
@@ -126,10 +126,10 @@ def test_cancel_then_resume_to_the_end(home: Path, window: Page) -> None:
         until(lambda: begun(run, "students"))
         window.get_by_role("button", name="Cancel").click()
         until(lambda: run.status() == "cancelled", 60)
-        expect(window.get_by_text("Cancelled. What is done is kept")).to_be_visible(timeout=20_000)
+        expect(window.get_by_text("Cancelled. What is done is kept")).to_be_visible(timeout=90_000)
         window.get_by_role("button", name="Resume").click()
         until(lambda: run.status() == "complete")
-        expect(window.get_by_role("link", name=re.compile("what the student kept"))).to_be_visible(timeout=20_000)
+        expect(window.get_by_role("link", name=re.compile("what the student kept"))).to_be_visible(timeout=90_000)
     reused = {event.stage for event in run.events() if event.kind == "finished" and event.reused}
     assert {"data", "teacher", "labels"} <= reused
 
@@ -140,6 +140,6 @@ def test_a_killed_runner_shows_as_interrupted_and_goes_on(home: Path, window: Pa
         run = the_run(home)
         until(lambda: begun(run, "students"))
         psutil.Process(read_json(run.folder / "process.json")["pid"]).kill()
-        expect(window.locator(".st-key-run_bar")).to_contain_text("interrupted", timeout=20_000)
+        expect(window.locator(".st-key-run_bar")).to_contain_text("interrupted", timeout=90_000)
         window.get_by_role("button", name="Resume").click()
         until(lambda: run.status() == "complete")
