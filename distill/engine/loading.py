@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx2  # what huggingface_hub speaks HTTP with, and whose errors it lets through
 import torch
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
@@ -135,7 +136,7 @@ def _fetch(source: str, revision: str | None) -> Path:
         raise ModelError(
             f"The hub has no model '{source}', or it needs a sign-in.", hint="Check the id, or use a local directory."
         ) from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
+    except (LocalEntryNotFoundError, HfHubHTTPError, httpx2.HTTPError, OSError, ValueError) as error:
         raise ModelError(
             f"'{source}' is not a local directory and the model hub cannot be reached.",
             hint="Connect to the network, or give the path of a directory that holds the model.",
