@@ -135,12 +135,12 @@ def _curve(run: Run, table: pd.DataFrame, is_loss: bool) -> go.Figure:
         height=300,
         xaxis=charts.axis("step"),
         yaxis=charts.axis("" if is_loss else "%"),
-        margin={"l": 8, "r": 120, "t": 12, "b": 8},
+        margin={"l": 8, "r": 165, "t": 12, "b": 8},
     )
     dashes = ["solid", "dash", "dot", "dashdot", "longdash"]
     ends: list[tuple[str, float, str]] = []
     for arm, by_arm in table.groupby("arm", sort=False):
-        label = charts.label(arm_label(run.spec, str(arm)), 24)
+        label = charts.label(arm_label(run.spec, str(arm)), 28)
         colour = palette.colour_of(kind_of(run.spec, str(arm)))
         for number, (seed, unsorted) in enumerate(by_arm.groupby("seed", sort=False)):
             part = unsorted.sort_values("step")

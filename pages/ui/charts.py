@@ -111,7 +111,7 @@ def end_labels(figure_: go.Figure, ends: list[tuple[str, float, str]]) -> None:
 
 
 def mark_labels(figure_: go.Figure, marks: list[tuple[str, float, float]], pixels: int) -> None:
-    """Name marks at their right, moved up where a name would cover another.
+    """Name marks at their right, moved up where a name would cover another name and beyond a neighbour that it would cover.
 
     Args:
         figure_: the chart.
@@ -128,8 +128,9 @@ def mark_labels(figure_: go.Figure, marks: list[tuple[str, float, float]], pixel
             if abs(x - other_x) < 0.4 * wide and abs(at - other_y) < line:
                 at = other_y + line
         placed.append((x, at))
+        beyond = max(ox for _, ox, oy in marks if (0 <= ox - x < 0.1 * wide and abs(oy - at) < 2 * line) or ox == x)
         figure_.add_annotation(
-            x=x, y=y, text=name, showarrow=False, xanchor="left", xshift=16, yshift=(at - y) * pixels / high,
+            x=beyond, y=y, text=name, showarrow=False, xanchor="left", xshift=16, yshift=(at - y) * pixels / high,
             font={"size": 12},
         )  # fmt: skip
 

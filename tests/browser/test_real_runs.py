@@ -45,6 +45,13 @@ def until(true: Callable[[], bool], seconds: float = LONG) -> None:
         time.sleep(0.2)
 
 
+def until_complete(run: Run) -> None:
+    """Wait until the run is complete; one that failed says why instead of being waited for."""
+    until(lambda: run.status() in {"complete", "failed", "interrupted"})
+    last = run.events()[-1]
+    assert run.status() == "complete", getattr(last, "message", last.kind)
+
+
 def tiny_yaml(epochs: int = 1) -> str:
     """specs/tiny.yaml with one student; more epochs give time to press a button."""
     value = yaml.safe_load((ROOT / "specs" / "tiny.yaml").read_text(encoding="utf-8"))
@@ -91,7 +98,7 @@ def test_a_run_is_started_watched_and_judged(home: Path, window: Page) -> None:
         start(window, address, tiny_yaml())
         run = the_run(home)
         expect(window.locator(".st-key-stages")).to_contain_text("data")
-        until(lambda: run.status() == "complete")
+        until_complete(run)
         # nobody reloads: the page sees the end by itself
         link = window.get_by_role("link", name=re.compile("what the student kept"))
         expect(link).to_be_visible(timeout=90_000)
@@ -115,7 +122,7 @@ def test_a_server_that_dies_takes_no_run_with_it(home: Path, window: Page) -> No
     with serve(home) as address:
         visit(window, f"{address}/run?run={run.id}")
         expect(window.locator(".st-key-run_bar")).to_contain_text(re.compile("running|complete"))
-        until(lambda: run.status() == "complete")
+        until_complete(run)
         expect(window.get_by_role("link", name=re.compile("what the student kept"))).to_be_visible(timeout=90_000)
 
 
@@ -125,10 +132,11 @@ def test_cancel_then_resume_to_the_end(home: Path, window: Page) -> None:
         run = the_run(home)
         until(lambda: begun(run, "students"))
         window.get_by_role("button", name="Cancel").click()
-        until(lambda: run.status() == "cancelled", 60)
+        until(lambda: run.status() == "cancelled", 90)
         expect(window.get_by_text("Cancelled. What is done is kept")).to_be_visible(timeout=90_000)
         window.get_by_role("button", name="Resume").click()
-        until(lambda: run.status() == "complete")
+        until(lambda: run.status() not in {"cancelled", "interrupted"}, 90)
+        until_complete(run)
         expect(window.get_by_role("link", name=re.compile("what the student kept"))).to_be_visible(timeout=90_000)
     reused = {event.stage for event in run.events() if event.kind == "finished" and event.reused}
     assert {"data", "teacher", "labels"} <= reused
@@ -142,4 +150,5 @@ def test_a_killed_runner_shows_as_interrupted_and_goes_on(home: Path, window: Pa
         psutil.Process(read_json(run.folder / "process.json")["pid"]).kill()
         expect(window.locator(".st-key-run_bar")).to_contain_text("interrupted", timeout=90_000)
         window.get_by_role("button", name="Resume").click()
-        until(lambda: run.status() == "complete")
+        until(lambda: run.status() not in {"cancelled", "interrupted"}, 90)
+        until_complete(run)
