@@ -15,6 +15,10 @@ from distill.spec import ArmSpec, Part, RunSpec, StudentSpec, TrainingSpec
 from distill.store import ModelCard, Run
 from distill.types import ClassSignal, Examples, Floats
 
+CLASSIFICATION = ("classification",)
+GENERATION = ("generation",)
+BOTH = ("classification", "generation")
+
 
 class NoOptions(Part):
     """For what has nothing to choose."""
@@ -82,24 +86,33 @@ ARMS: Registry[ArmFunction] = Registry("arm", "distill.arms")
 
 
 def _decorator(
-    registry: Registry[Any], name: str, summary: str, options: type[BaseModel], needs: Iterable[str]
+    registry: Registry[Any],
+    name: str,
+    summary: str,
+    options: type[BaseModel],
+    needs: Iterable[str],
+    tasks: Iterable[str] = CLASSIFICATION,
 ) -> Callable[[Any], Any]:
     def register(function: Any) -> Any:
-        registry.add(Entry(name, function, options, summary, frozenset(needs)))
+        registry.add(Entry(name, function, options, summary, frozenset(needs), frozenset(tasks)))
         return function
 
     return register
 
 
 def teacher(
-    name: str, summary: str, options: type[BaseModel] = NoOptions
+    name: str, summary: str, options: type[BaseModel] = NoOptions, tasks: Iterable[str] = CLASSIFICATION
 ) -> Callable[[TeacherFunction], TeacherFunction]:
-    """Register a teacher backend: ``function(context, options) -> Teacher``."""
-    return _decorator(TEACHERS, name, summary, options, ())
+    """Register a teacher backend for ``tasks``: ``function(context, options) -> Teacher``."""
+    return _decorator(TEACHERS, name, summary, options, (), tasks)
 
 
 def arm(
-    name: str, summary: str, options: type[BaseModel] = NoOptions, needs: Iterable[str] = ()
+    name: str,
+    summary: str,
+    options: type[BaseModel] = NoOptions,
+    needs: Iterable[str] = (),
+    tasks: Iterable[str] = CLASSIFICATION,
 ) -> Callable[[ArmFunction], ArmFunction]:
     """Register an arm: ``function(context, options) -> ModelCard``.
 
@@ -109,8 +122,9 @@ def arm(
         options: pydantic model of its options.
         needs: of {"teacher_model", "signals", "human_labels", "seeds"}; where one is missing the arm is skipped and says so.
             An arm without "seeds" is made once, with the first seed.
+        tasks: for which it is.
     """
-    return _decorator(ARMS, name, summary, options, needs)
+    return _decorator(ARMS, name, summary, options, needs, tasks)
 
 
 def task(name: str, summary: str, options: type[BaseModel] = NoOptions) -> Callable[[TaskFunction], TaskFunction]:

@@ -21,13 +21,15 @@ F = TypeVar("F", bound=Callable[..., object])
 
 @dataclass(frozen=True)
 class Entry(Generic[F]):
-    """One registered thing: its name, its function, the pydantic model of its options and a one-line summary."""
+    """One registered thing: its name, its function, the pydantic model of its options, a one-line summary, what it needs, and for
+    which tasks it is."""
 
     name: str
     function: F
     options: type[BaseModel]
     summary: str
     needs: frozenset[str] = frozenset()
+    tasks: frozenset[str] = frozenset({"classification"})
 
 
 class Registry(Generic[F]):

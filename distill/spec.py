@@ -16,6 +16,7 @@ from distill.errors import SpecError, nearest
 from distill.files import digest_of
 
 SPEC_VERSION = 1
+LANGUAGE_MODELS = "generation"  # the task whose left-out values mean something else
 
 
 class Part(BaseModel):
@@ -111,12 +112,27 @@ class SignalSpec(Part):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
+class GenerationSpec(Part):
+    """How a language model is asked: for the teacher's answers that students learn from, and for all answers to the test prompts."""
+
+    system: str = Field("", description="System prompt; the chat template's own when empty.")
+    max_new_tokens: int = Field(64, ge=1, le=4096, description="Longest answer.")
+    max_prompt_tokens: int = Field(256, ge=8, description="Longer prompts lose their beginning.")
+    temperature: float = Field(0.7, ge=0, le=5, description="Of sampling; 0 takes the most probable token.")
+    top_p: float = Field(0.95, gt=0, le=1, description="Sample from the most probable tokens of this total mass.")
+    samples: int = Field(1, ge=1, le=64, description="Answers for each prompt.")
+    seed: int = Field(17, ge=0, description="Of sampling.")
+    top_k_signals: int = Field(50, ge=1, le=4096, description="Log-probabilities kept for each token of an answer.")
+    batch_size: int = Field(32, ge=1, description="Answers written at the same time.")
+
+
 class StudentSpec(Part):
     """Where a student's weights come from."""
 
     init: Literal["layers", "checkpoint"] = "layers"
     layers: int | tuple[int, ...] = Field(
-        2, description="How many layers of the teacher, spread evenly; or exactly which."
+        2,
+        description="How many layers of the teacher, spread evenly; or exactly which. Language models: 0 is half of them.",
     )
     checkpoint: str | None = Field(None, description="Directory or hub id, when init is 'checkpoint'.")
 
@@ -124,7 +140,7 @@ class StudentSpec(Part):
     def _checkpoint_named(self) -> StudentSpec:
         if self.init == "checkpoint" and not self.checkpoint:
             raise ValueError("a student from a checkpoint needs 'checkpoint': a directory or a hub id")
-        if isinstance(self.layers, int) and self.layers < 1:
+        if isinstance(self.layers, int) and self.layers < 0:
             raise ValueError("a student needs at least one layer")
         return self
 
@@ -221,6 +237,13 @@ DEFAULT_GATES = (
 )
 
 
+GENERATION_GATES = (
+    GateSpec(measure="token_agreement", at_least=0.5),
+    GateSpec(measure="latency_speedup", at_least=1.0),
+    GateSpec(measure="gender_bias_change", at_most=0.01, required=False),
+)
+
+
 class AuditSpec(Part):
     """How the verdict is reached. Declared before the run and never changed by it."""
 
@@ -248,6 +271,7 @@ class RunSpec(Part):
     data: DataSpec
     teacher: TeacherSpec = TeacherSpec()
     signals: SignalSpec = SignalSpec()
+    generation: GenerationSpec | None = Field(None, description="How language models are asked; for that task only.")
     student: StudentSpec = StudentSpec()
     training: TrainingSpec = TrainingSpec()
     arms: tuple[ArmSpec, ...] = Field(
@@ -263,8 +287,29 @@ class RunSpec(Part):
         0, ge=0, description="0 = the teacher's labels; n = after n applied reviews (of the parent)."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_task(cls, value: Any) -> Any:
+        """What is left out of a spec for language models means something else than for classifiers."""
+        if not isinstance(value, dict) or value.get("task") != LANGUAGE_MODELS:
+            return value
+        value = {**_GENERATION_DEFAULTS, **value}
+        if isinstance(value.get("audit"), dict):
+            value["audit"] = {"gates": GENERATION_GATES, **value["audit"]}
+        if isinstance(value.get("student"), dict):
+            value["student"] = {"layers": 0, **value["student"]}
+        if isinstance(value.get("training"), dict):
+            value["training"] = {**_GENERATION_DEFAULTS["training"], **value["training"]}
+        if isinstance(value.get("arms"), list | tuple):
+            value["arms"] = [_generation_arm(arm) for arm in value["arms"]]
+        return value
+
     @model_validator(mode="after")
     def _consistent(self) -> RunSpec:
+        if self.generation is not None and self.task != LANGUAGE_MODELS:
+            raise ValueError("'generation' is for the task 'generation' only")
+        if self.task != LANGUAGE_MODELS and self.student.layers == 0:
+            raise ValueError("a student needs at least one layer")
         names = [arm.name for arm in self.arms]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
@@ -280,9 +325,14 @@ class RunSpec(Part):
         """Name of the arm that the verdict is about."""
         if self.audit.candidate:
             return self.audit.candidate
-        preferred = [arm.name for arm in self.arms if arm.kind == "distilled"]
+        preferred = [arm.name for arm in self.arms if arm.kind in _DISTILLED]
         preferred += [arm.name for arm in self.arms if arm.kind == "given"]
         return preferred[0] if preferred else self.arms[0].name
+
+    @property
+    def asking(self) -> GenerationSpec:
+        """How language models are asked."""
+        return self.generation or GenerationSpec()
 
     def arm(self, name: str) -> ArmSpec:
         """The arm called ``name``; raises SpecError when there is none."""
@@ -322,6 +372,8 @@ class RunSpec(Part):
         chosen = parts.get(stage, parts["students"])
         if "parent" in chosen and not self.label_version:
             chosen = tuple(part for part in chosen if part != "parent")
+        if self.task == LANGUAGE_MODELS and stage != "data":
+            chosen = (*chosen, "generation")
         return digest_of({"version": SPEC_VERSION, **{part: dump[part] for part in chosen}})
 
     def to_yaml(self) -> str:
@@ -329,7 +381,32 @@ class RunSpec(Part):
         dump = self.model_dump(mode="json", exclude_defaults=True)
         # the tag of a source is a default of its class, yet without it nothing can tell which class it is
         dump["data"]["source"]["kind"] = self.data.source.kind
+        if self.task == LANGUAGE_MODELS:
+            # these defaults depend on the task, so a value that equals the classifiers' default must be written
+            whole = self.model_dump(mode="json")
+            dump |= {part: whole[part] for part in ("teacher", "student", "training", "arms", "seeds")}
+            dump["audit"] = {**dump.get("audit", {}), "gates": whole["audit"]["gates"]}
         return yaml.safe_dump(dump, sort_keys=False, allow_unicode=True, width=110)
+
+
+_DISTILLED = ("distilled", "token_kl", "on_policy", "step_by_step")
+_GENERATION_DEFAULTS: dict[str, Any] = {
+    "teacher": {"kind": "local_lm"},
+    "generation": {},
+    "student": {"layers": 0},
+    "training": {"temperature": 1.0, "learning_rate": 5e-4, "batch_size": 32, "epochs": 2},
+    "arms": ("token_kl", "undistilled", "sequence"),
+    "seeds": (1,),
+    "audit": {"gates": GENERATION_GATES},
+}
+
+
+def _generation_arm(arm: Any) -> Any:
+    """An arm's own student and training with the defaults of language models."""
+    if not isinstance(arm, dict):
+        return arm
+    own = {part: arm[part] for part in ("student", "training") if isinstance(arm.get(part), dict)}
+    return {**arm, **{part: {**_GENERATION_DEFAULTS[part], **given} for part, given in own.items()}}
 
 
 def parse_spec(value: Any, where: str = "the spec") -> RunSpec:
@@ -347,6 +424,12 @@ def parse_spec(value: Any, where: str = "the spec") -> RunSpec:
     from distill.plugins import ARMS, TASKS, TEACHERS
 
     TASKS.get(spec.task)
+    for registry, kind in ((TEACHERS, spec.teacher.kind), *((ARMS, arm.kind) for arm in spec.arms)):
+        if spec.task not in registry.get(kind).tasks:
+            fitting = [entry.name for entry in registry if spec.task in entry.tasks]
+            raise SpecError(
+                f"{where}: the {registry.kind} '{kind}' is not for the task '{spec.task}'.", hint=nearest(kind, fitting)
+            )
     teacher = spec.teacher.model_copy(
         update={
             "options": check_options(TEACHERS.get(spec.teacher.kind).options, spec.teacher.options, f"{where}: teacher")
