@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from distill.errors import SpecError, nearest
 from distill.files import digest_of
+from distill.registry import Registry
 
 SPEC_VERSION = 1
 LANGUAGE_MODELS = "generation"  # the task whose left-out values mean something else
@@ -424,12 +425,9 @@ def parse_spec(value: Any, where: str = "the spec") -> RunSpec:
     from distill.plugins import ARMS, TASKS, TEACHERS
 
     TASKS.get(spec.task)
-    for registry, kind in ((TEACHERS, spec.teacher.kind), *((ARMS, arm.kind) for arm in spec.arms)):
-        if spec.task not in registry.get(kind).tasks:
-            fitting = [entry.name for entry in registry if spec.task in entry.tasks]
-            raise SpecError(
-                f"{where}: the {registry.kind} '{kind}' is not for the task '{spec.task}'.", hint=nearest(kind, fitting)
-            )
+    _fits(TEACHERS, spec.teacher.kind, spec.task, where)
+    for arm in spec.arms:
+        _fits(ARMS, arm.kind, spec.task, where)
     teacher = spec.teacher.model_copy(
         update={
             "options": check_options(TEACHERS.get(spec.teacher.kind).options, spec.teacher.options, f"{where}: teacher")
@@ -442,6 +440,15 @@ def parse_spec(value: Any, where: str = "the spec") -> RunSpec:
         for arm in spec.arms
     )
     return spec.model_copy(update={"teacher": teacher, "arms": arms})
+
+
+def _fits(registry: Registry[Any], kind: str, task: str, where: str) -> None:
+    """Raise SpecError when what is called ``kind`` is for another task."""
+    if task not in registry.get(kind).tasks:
+        fitting = [entry.name for entry in registry if task in entry.tasks]
+        raise SpecError(
+            f"{where}: the {registry.kind} '{kind}' is not for the task '{task}'.", hint=nearest(kind, fitting)
+        )
 
 
 def check_options(model: type[BaseModel], options: dict[str, Any], where: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from distill.engine.loading import LoadedClassifier, with_model
+from distill.engine.loading import L, with_model
 from distill.errors import ModelError, SpecError
 
 
@@ -53,7 +53,7 @@ def layer_stack(model: PreTrainedModel) -> tuple[str, nn.ModuleList]:
     return stacks[0]
 
 
-def pick_layers(loaded: LoadedClassifier, layers: int | Sequence[int]) -> LoadedClassifier:
+def pick_layers(loaded: L, layers: int | Sequence[int]) -> L:
     """A copy of ``loaded`` that keeps only some layers, and everything below and above them.
 
     The copy is built from its own, shortened configuration and filled with the kept weights, so what is in memory is what

@@ -10,9 +10,10 @@ import json
 import re
 import shutil
 import tempfile
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import httpx2  # what huggingface_hub speaks HTTP with, and whose errors it lets through
 import torch
@@ -63,6 +64,25 @@ class LoadedClassifier:
     licence: str = ""
 
 
+class Loaded(Protocol):
+    """A model in memory with its tokenizer; every such class is a dataclass."""
+
+    @property
+    def model(self) -> Any:
+        """Float32 weights, in evaluation mode."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its tokenizer."""
+
+    @property
+    def licence(self) -> str:
+        """Of the weights; empty where none is named."""
+
+
+L = TypeVar("L", bound=Loaded)
+
+
 def load_classifier(
     source: str, labels: tuple[str, ...], *, revision: str | None = None, new_head: bool = False, seed: int = 0
 ) -> LoadedClassifier:
@@ -80,7 +100,7 @@ def load_classifier(
         ModelError: missing files, an unknown architecture, or labels that differ from ``labels``.
     """
     folder = resolve(source, revision)
-    config = _safe_config(folder, source)
+    config = safe_config(folder, source)
     if not any((folder / name).exists() for name in _TOKENIZERS):
         raise ModelError(
             f"The model in {source} has no tokenizer.",
@@ -153,8 +173,8 @@ def _refuse_pickles(names: list[str], source: str) -> None:
         )
 
 
-def _safe_config(folder: Path, source: str) -> Any:
-    """The configuration, after everything dangerous has been refused."""
+def safe_config(folder: Path, source: str, known: Container[str] = KNOWN, what: str = "classifier") -> Any:
+    """The configuration of an architecture among ``known``, after everything dangerous has been refused."""
     if not (folder / "config.json").exists():
         raise ModelError(f"{source} has no config.json.", hint="Give the directory that save_pretrained wrote.")
     raw = _json(folder / "config.json", source)
@@ -167,11 +187,13 @@ def _safe_config(folder: Path, source: str) -> Any:
     if not list(folder.glob("*.safetensors")):
         _refuse_pickles([path.name for path in folder.iterdir()], source)
         raise ModelError(f"{source} has no weights (*.safetensors).", hint="Copy model.safetensors into it.")
-    if not isinstance(raw, dict) or raw.get("model_type") not in KNOWN:
+    if not isinstance(raw, dict) or raw.get("model_type") not in known:
         kind = raw.get("model_type") if isinstance(raw, dict) else None
         raise ModelError(
-            f"{source} is of the architecture '{kind}', for which transformers has no classifier.",
-            hint="Use an encoder such as BERT, RoBERTa, DistilBERT, ELECTRA, DeBERTa or ModernBERT.",
+            f"{source} is of the architecture '{kind}', for which transformers has no {what}.",
+            hint="Use an encoder such as BERT, RoBERTa, DistilBERT, ELECTRA, DeBERTa or ModernBERT."
+            if known is KNOWN
+            else "Use a decoder such as Llama, SmolLM, Qwen, Mistral or GPT-2.",
         )
     return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
@@ -287,7 +309,7 @@ def _permute_head(model: PreTrainedModel, permutation: list[int], source: str) -
         )
 
 
-def save_classifier(loaded: LoadedClassifier, folder: Path) -> None:
+def save_classifier(loaded: Loaded, folder: Path) -> None:
     """Write model and tokenizer to ``folder``, whole or not at all; an older one there is replaced.
 
     Raises:
@@ -317,9 +339,9 @@ def save_classifier(loaded: LoadedClassifier, folder: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def with_model(loaded: LoadedClassifier, model: PreTrainedModel) -> LoadedClassifier:
+def with_model(loaded: L, model: PreTrainedModel) -> L:
     """The same tokenizer, labels and licence around another model."""
-    return replace(loaded, model=model)
+    return replace(loaded, model=model)  # type: ignore[type-var]  # every Loaded is a dataclass
 
 
 def header(path: Path) -> dict[str, dict[str, Any]]:
