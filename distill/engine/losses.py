@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+Divergence = Literal["forward", "reverse", "jsd"]
+_NOTHING = -60.0  # nats; what stands for the logarithm of nothing in the reverse divergence
 
 
 def soften(probs: Tensor, temperature: float) -> Tensor:
@@ -85,12 +91,14 @@ def top_k_loss(
     temperature: float,
     *,
     total: int | None = None,
+    divergence: Divergence = "forward",
+    beta: float = 0.5,
 ) -> Tensor:
-    """T² · KL between teacher and student over the teacher's top k tokens and one more outcome, 'any other token', in nats.
+    """T² · divergence of teacher and student over the teacher's top k tokens and one more outcome, 'any other token', in nats.
 
     The tail is an outcome of its own: where the student puts mass on tokens that the teacher did not list, it pays for it. Both
     sides are coarsened at T = 1 and then softened alike, so a student equal to the teacher has zero loss and gradient at every k,
-    and at k = vocabulary (no tail) this is :func:`soft_target_loss`.
+    and at k = vocabulary (no tail) the forward divergence is :func:`soft_target_loss`.
 
     Args:
         student_logits: [t, vocabulary] at the answer's positions only: padding and prompt are left out by the caller.
@@ -99,6 +107,7 @@ def top_k_loss(
         tail: [t] the teacher's probability of all other tokens together; not read when k is the whole vocabulary.
         temperature: T > 0.
         total: positions in the whole batch, when this is a piece of it; t when None.
+        divergence, beta: see :func:`coarse_divergence`.
     """
     logits = student_logits.float() if student_logits.dtype in (torch.bfloat16, torch.float16) else student_logits
     positions = logits.shape[0] if total is None else total
@@ -108,8 +117,38 @@ def top_k_loss(
     if top_ids.shape[-1] < logits.shape[-1]:
         others = logits.scatter(-1, top_ids, float("-inf"))
         student = torch.cat([student, torch.logsumexp(others, dim=-1, keepdim=True) - whole], dim=-1)
-        teacher = torch.cat([teacher, tail.to(logits.dtype).clamp(min=0).log().unsqueeze(-1)], dim=-1)
-    target = torch.softmax(teacher / temperature, dim=-1)
+        teacher = torch.cat([teacher, log_tail(tail, logits.dtype)], dim=-1)
+    return coarse_divergence(student, teacher, temperature, divergence, beta).sum() / positions
+
+
+def log_tail(tail: Tensor, dtype: torch.dtype) -> Tensor:
+    """Log of the tail's probability as a column [t, 1]; an empty tail is minus infinity."""
+    return tail.to(dtype).clamp(min=0).log().unsqueeze(-1)
+
+
+def coarse_divergence(
+    student: Tensor, teacher: Tensor, temperature: float, divergence: Divergence = "forward", beta: float = 0.5
+) -> Tensor:
+    """T² · divergence of each row in nats, [t], from log-probabilities of the same outcomes at T = 1, [t, outcomes].
+
+    ``forward`` is KL(teacher ‖ student), ``reverse`` KL(student ‖ teacher), ``jsd`` the generalised Jensen-Shannon divergence
+    β · KL(teacher ‖ m) + (1 − β) · KL(student ‖ m) with m = β · teacher + (1 − β) · student (Agarwal et al. 2024, "On-Policy
+    Distillation of Language Models", equation 1).
+    """
+    log_target = functional.log_softmax(teacher / temperature, dim=-1)
     log_student = functional.log_softmax(student / temperature, dim=-1)
-    divergence: Tensor = functional.kl_div(log_student, target, reduction="sum")
-    return temperature**2 * divergence / positions
+    if divergence == "forward":
+        rows = _kl(log_target, log_student)
+    elif divergence == "reverse":
+        # an outcome to which the teacher gives nothing would cost the student infinitely much
+        rows = _kl(log_student, log_target.clamp(min=_NOTHING))
+    else:
+        mixed = torch.logaddexp(log_target + math.log(beta), log_student + math.log1p(-beta))
+        rows = beta * _kl(log_target, mixed) + (1 - beta) * _kl(log_student, mixed)
+    return temperature**2 * rows
+
+
+def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p ‖ q) of each row; an outcome of probability 0 under p costs nothing."""
+    p = log_p.exp()
+    return torch.where(p > 0, p * (log_p - log_q), torch.zeros((), dtype=p.dtype, device=p.device)).sum(dim=-1)
