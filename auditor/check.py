@@ -22,6 +22,7 @@ from auditor.types import CheckResult
 from distill.plugins import NoOptions
 from distill.registry import Entry, Registry
 from distill.spec import RunSpec
+from distill.stages.unanswered import partners, read_unanswered
 from distill.store import TEACHER, ModelCard, Run, SetName
 from distill.types import ClassSignal, Examples, Floats, Ints, read_frame
 
@@ -66,12 +67,12 @@ class AuditInput:
     @cached_property
     def test(self) -> Examples:
         """The frozen test rows, in the order that every test array follows."""
-        return self.examples.part("test")
+        return self._answered(self.examples.part("test"), "test")
 
     @cached_property
     def dev(self) -> Examples:
         """The dev rows, in the order that every dev array follows."""
-        return self.examples.part("dev")
+        return self._answered(self.examples.part("dev"), "dev")
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -131,7 +132,18 @@ class AuditInput:
     def items(self) -> pd.DataFrame:
         """Sentences that checks asked for: item_id, check, text, pair and the check's own columns in ``meta`` (JSON)."""
         path = self.run.folder / "items.parquet"
-        return read_frame(path) if path.exists() else pd.DataFrame(columns=["item_id", "text", "pair"])
+        items = read_frame(path) if path.exists() else pd.DataFrame(columns=["item_id", "text", "pair"])
+        missing = partners(items, self._unanswered("items"))
+        return items[~items["item_id"].isin(missing)].reset_index(drop=True) if missing else items
+
+    def _unanswered(self, part: str) -> set[str]:
+        """Ids of the rows to which a teacher over the network gave no usable answer: no arm is compared on them."""
+        found = read_unanswered(self.run.folder)
+        return set(found.loc[found["part"] == part, "row_id"])
+
+    def _answered(self, rows: Examples, part: str) -> Examples:
+        missing = self._unanswered(part)
+        return rows.take(~np.isin(rows.ids.astype(str), list(missing))) if missing else rows
 
     @cached_property
     def timings(self) -> pd.DataFrame:

@@ -219,7 +219,13 @@ def _ask(context: ArmContext, texts: Sequence[str]) -> Floats:
     )
     stage = context.stage
     quiet = type(stage)(run=stage.run, spec=stage.spec, cache=stage.cache, monitor=_Quiet(stage.monitor))
-    answers = ask_teacher(quiet, open_teacher(quiet), Examples(frame, context.examples.labels)).probs
+    found = ask_teacher(quiet, open_teacher(quiet), Examples(frame, context.examples.labels))
+    if not found.usable.all():
+        raise ModelError(
+            f"The teacher gave no usable answer to {int((~found.usable).sum()):,} counterfactual texts.",
+            hint="Use 'logit_pairing', 'augmentation' or 'reweighting', which do not ask it.",
+        )
+    answers = found.probs
     place = {text: number for number, text in enumerate(distinct)}
     return answers[[place[text] for text in texts]]
 

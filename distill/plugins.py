@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+import pandas as pd
 from pydantic import BaseModel
 
 from distill.monitor import Monitor
 from distill.registry import Entry, Registry
+from distill.signals import Answers
 from distill.spec import ArmSpec, Part, RunSpec, StudentSpec, TrainingSpec
 from distill.store import ModelCard, Run
 from distill.types import ClassSignal, Examples, Floats
+from distill.writing import Writer
 
 CLASSIFICATION = ("classification",)
 GENERATION = ("generation",)
@@ -34,6 +37,18 @@ class Teacher(Protocol):
 
     def probabilities(self, examples: Examples, monitor: Monitor) -> Floats:
         """Class probabilities in the order of ``examples.labels``, shape [n, k], rows sum to 1."""
+        ...
+
+
+@runtime_checkable
+class RemoteTeacher(Teacher, Protocol):
+    """A teacher that is asked over the network: it keeps its own answers, they cost money, and some may be unusable.
+
+    Its card has neither ``model_dir`` nor ``predictions``.
+    """
+
+    def answers(self, examples: Examples, monitor: Monitor) -> Answers:
+        """What it says about each row; NaN, its words and a reason where that is no answer."""
         ...
 
 
@@ -60,6 +75,7 @@ class ArmContext:
         signal: the teacher's signal for ``pool`` (after review: with the people's corrections).
         dev_signal: the teacher's signal for the dev rows, for early stopping on agreement.
         teacher: the teacher's card.
+        lesson: answers and token signals, for the task 'generation' only (``signal`` and ``dev_signal`` are empty there).
         folder: where ``model/`` (and ``checkpoint/`` while it lasts) go.
     """
 
@@ -74,9 +90,27 @@ class ArmContext:
     dev_signal: ClassSignal
     teacher: ModelCard
     folder: Path
+    lesson: WrittenLesson | None = None
 
 
-TeacherFunction = Callable[[StageContext, Any], Teacher]
+@dataclass(frozen=True)
+class WrittenLesson:
+    """What arms of the task 'generation' learn from.
+
+    Attributes:
+        frame: labels.parquet: one row an answer, people's edits included.
+        signals: the folder of the packed token signals; rows are found there by content id and sample.
+        dev: the teacher's answers on dev prompts, as ``frame``; empty where it was not asked.
+        dev_signals: their folder.
+    """
+
+    frame: pd.DataFrame
+    signals: Path
+    dev: pd.DataFrame
+    dev_signals: Path
+
+
+TeacherFunction = Callable[[StageContext, Any], Teacher | Writer]
 ArmFunction = Callable[[ArmContext, Any], ModelCard]
 TaskFunction = Callable[[], object]
 
@@ -103,7 +137,7 @@ def _decorator(
 def teacher(
     name: str, summary: str, options: type[BaseModel] = NoOptions, tasks: Iterable[str] = CLASSIFICATION
 ) -> Callable[[TeacherFunction], TeacherFunction]:
-    """Register a teacher backend for ``tasks``: ``function(context, options) -> Teacher``."""
+    """Register a teacher backend for ``tasks``: ``function(context, options) -> Teacher`` (or Writer, for generation)."""
     return _decorator(TEACHERS, name, summary, options, (), tasks)
 
 

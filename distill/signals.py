@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from distill.errors import ModelError, StoreError
@@ -32,6 +33,10 @@ DECISIVE = ("torch", "transformers", "tokenizers")
 Ask = Callable[[Ints, int], Floats]
 
 
+def _no_strings() -> Strings:
+    return np.array([], dtype=object)
+
+
 @dataclass(frozen=True)
 class Answers:
     """What a model said about distinct texts.
@@ -41,12 +46,23 @@ class Answers:
         labelled_at: when each was asked, ISO 8601, shape [n].
         asked: how many were asked now.
         reused: how many were already there.
+        raw: what a teacher over the network said, word for word, shape [n]; empty for models of this machine.
+        reasons: why an answer is unusable, '' where it is not, shape [n]; its probabilities are then NaN. Empty likewise.
+        facts: about the asking (tokens, money), for the stage's summary.
     """
 
     probs: Floats
     labelled_at: Strings
     asked: int
     reused: int
+    raw: Strings = field(default_factory=_no_strings)
+    reasons: Strings = field(default_factory=_no_strings)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> npt.NDArray[np.bool_]:
+        """Which rows have probabilities, shape [n]."""
+        return np.asarray(np.isfinite(self.probs).all(axis=1), dtype=np.bool_)
 
 
 def library_versions(names: Sequence[str] = DECISIVE) -> dict[str, str]:
@@ -63,9 +79,12 @@ def library_versions(names: Sequence[str] = DECISIVE) -> dict[str, str]:
 def signal_key(card: ModelCard, labels: Sequence[str], *, max_tokens: int, precision: str) -> dict[str, Any]:
     """Everything that decides a class signal beside the text itself.
 
-    A model without a weights digest (an endpoint) is named by id, version and day, since it may change overnight.
+    A model without a weights digest (an endpoint) is named by what its card says decides its answers, the day among it, else by id, version
+    and day, since it may change overnight.
     """
-    weights = card.weights_digest or {"id": card.id, "version": card.version, "day": now()[:10]}
+    weights = (
+        card.weights_digest or card.extra.get("decides") or {"id": card.id, "version": card.version, "day": now()[:10]}
+    )
     return {
         "kind": "class_probabilities",
         "weights": weights,

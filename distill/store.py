@@ -10,9 +10,10 @@
     data.json           what the data stage found: balance, duplicates, near-duplicates
     teacher.json        ModelCard of the teacher
     labels.parquet      the teacher's signal for the pool, with provenance: the review frame
+    unanswered.parquet  texts to which a teacher over the network gave no usable answer, and what it said instead
     arms/NAME/SEED/     arm.json (ModelCard) and model/ (safetensors)
     items.parquet       sentences that checks asked for
-    predictions/NAME/SEED.SET.parquet      SET is dev, test or items; the teacher is 'teacher', seed 0
+    predictions/NAME/SEED.SET.parquet      SET is dev, test, items or pool (the candidate alone); the teacher is "teacher", seed 0
     timings.parquet     raw timings
     resources.json      hardware, memory, training seconds
     audit.json          the AuditReport
@@ -44,7 +45,7 @@ from distill.workspace import Workspace, new_run_id
 
 Status = Literal["queued", "running", "awaiting_review", "complete", "failed", "cancelled", "interrupted"]
 ACTIVE: tuple[Status, ...] = ("queued", "running")
-SetName = Literal["dev", "test", "items"]
+SetName = Literal["dev", "test", "items", "pool"]
 TEACHER = "teacher"
 _RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{2,80}")
 

@@ -58,7 +58,7 @@ FILES = (
     "arms/*/skipped.json",
     "predictions/*/*.parquet",
 )
-WITH_TEXT = ("examples.parquet", "labels.parquet", "items.parquet")
+WITH_TEXT = ("examples.parquet", "labels.parquet", "items.parquet", "unanswered.parquet")
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def erase(workspace: Workspace, run: Run, row_id: str, by: str, reason: str) -> 
     frame.loc[rows, ["text", "content_id"]] = BLANK
     frame.loc[rows, "pair"] = None
     Examples(frame, examples.labels).write(run.folder / "examples.parquet")
-    for name in ("examples_view.parquet", "labels.parquet", "items.parquet"):
+    for name in ("examples_view.parquet", "labels.parquet", "items.parquet", "unanswered.parquet"):
         _blank(run.folder / name, row_id, text)
     if (run.folder / "manifest.json").exists():
         run.write_manifest()
@@ -60,7 +60,7 @@ def _blank(path: Path, row_id: str, text: str) -> None:
         hit |= frame["meta"].str.contains(f'"row_id": "{row_id}"', regex=False)
     if "text" in frame.columns:
         hit |= frame["text"] == text
-    for column in ("text", "pair", "content_id"):
+    for column in ("text", "pair", "content_id", "raw_answer"):
         if column in frame.columns:
             frame.loc[hit, column] = BLANK
     write_frame(path, frame)

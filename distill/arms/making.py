@@ -12,7 +12,7 @@ from distill.plugins import ArmContext
 from distill.spec import TrainingSpec
 from distill.store import ModelCard
 from distill.teachers.base import model_card
-from distill.types import Examples, Floats, Ints
+from distill.types import UNLABELLED, Examples, Floats, Ints
 
 if TYPE_CHECKING:
     from distill.engine.loading import LoadedClassifier
@@ -36,7 +36,7 @@ def starting_student(context: ArmContext) -> LoadedClassifier:
                 "A student from the teacher's layers needs the teacher's model, and there are only its predictions.",
                 hint="Set student.init to 'checkpoint' and name a directory or hub id.",
             )
-        return pick_layers(load_classifier(context.teacher.model_dir, labels), context.student.layers)
+        return pick_layers(load_classifier(context.teacher.model_dir, labels), wanted_layers(context))
     source = str(context.student.checkpoint)
     try:
         return load_classifier(source, labels)
@@ -127,16 +127,22 @@ def dev_set(context: ArmContext, target: Ints | None) -> DevSet | None:
 
 
 def agreement_target(context: ArmContext) -> Ints | None:
-    """The teacher's answer on each dev row; None when the teacher was not asked there."""
+    """The teacher's answer on each dev row, −1 where it gave none; None when the teacher was not asked there."""
     dev = context.examples.part("dev")
-    return context.dev_signal.argmax if len(dev) and len(context.dev_signal.ids) == len(dev) else None
+    said = dict(zip(context.dev_signal.ids, context.dev_signal.argmax.tolist(), strict=True))
+    return np.array([said.get(row, UNLABELLED) for row in dev.ids], dtype=np.int64) if len(dev) and said else None
+
+
+def wanted_layers(context: ArmContext) -> int | tuple[int, ...]:
+    """How many of the teacher's layers, or which; 0 is half of them."""
+    return context.student.layers or max(1, (context.teacher.layers or 2) // 2)
 
 
 def _picked(context: ArmContext) -> list[int]:
     """Which of the teacher's layers (0-based) the student has."""
     from distill.engine.layers import evenly_spread
 
-    layers = context.student.layers
+    layers = wanted_layers(context)
     return list(evenly_spread(context.teacher.layers or 0, layers) if isinstance(layers, int) else layers)
 
 

@@ -11,9 +11,10 @@ import pandas as pd
 
 from distill.errors import DataError, StoreError
 from distill.files import digest_of, file_digest
-from distill.plugins import ARMS, StageContext, Teacher
+from distill.plugins import ARMS, RemoteTeacher, StageContext, Teacher
 from distill.signals import Answers, SignalCache, check_probabilities, library_versions, seeded_order, signal_key
 from distill.stages.frame import Outcome, Within, once
+from distill.stages.unanswered import record_unanswered
 from distill.store import Run
 from distill.teachers.base import open_teacher, resolved_precision
 from distill.types import UNLABELLED, ClassSignal, Examples, Floats, Ints, read_frame, write_frame
@@ -26,7 +27,8 @@ def run_labels(context: StageContext) -> Outcome:
 
     Columns: row_id, content_id, text, pair; p_0 … p_k-1 (the teacher's probabilities); teacher_label (their argmax); label (what
     students learn: the teacher's, or a person's correction); corrected; confidence; entropy; and the provenance of each label:
-    synthetic, teacher_id, teacher_version, licence, weights_digest, tokenizer_digest, labelled_at, versions, generation.
+    synthetic, teacher_id, teacher_version, licence, weights_digest, tokenizer_digest, labelled_at, versions, generation. A teacher over
+    the network adds raw_answer, its own words; texts to which it gave no usable answer are in unanswered.parquet instead.
 
     Raises:
         DataError: the pool is empty though an arm learns from it.
@@ -83,7 +85,9 @@ def _make(context: StageContext, path: Path) -> dict[str, Any]:
     teacher = open_teacher(context)
     chosen = _chosen(context, examples, teacher)
     answers = ask_teacher(context, teacher, chosen)
-    frame = _frame(context, chosen, answers)
+    record_unanswered(context, "pool", chosen, answers)
+    usable = answers.usable
+    frame = _frame(context, chosen, answers)[usable].reset_index(drop=True)
     frame, corrected, dropped = _correct(context, frame)
     write_frame(path, frame)
     context.monitor.note(f"{len(frame):,} synthetic labels: {answers.asked:,} asked now, {answers.reused:,} reused.")
@@ -93,6 +97,8 @@ def _make(context: StageContext, path: Path) -> dict[str, Any]:
         "reused": answers.reused,
         "corrected": corrected,
         "dropped": dropped,
+        "unanswered": int((~usable).sum()),
+        **answers.facts,
         "balance": {name: int((frame["label"] == k).sum()) for k, name in enumerate(examples.labels)},
     }
 
@@ -122,8 +128,13 @@ def _chosen(context: StageContext, examples: Examples, teacher: Teacher) -> Exam
 
 
 def ask_teacher(context: StageContext, teacher: Teacher, rows: Examples) -> Answers:
-    """The teacher's probabilities for rows of distinct texts, from the cache where they are there."""
+    """The teacher's probabilities for rows of distinct texts, from the cache where they are there.
+
+    A teacher over the network may leave some rows without a usable answer: see ``Answers.usable``.
+    """
     k = len(rows.labels)
+    if isinstance(teacher, RemoteTeacher):
+        return teacher.answers(rows, context.monitor)
     if teacher.card.predictions:
         probs = check_probabilities(teacher.probabilities(rows, context.monitor), len(rows), k, "The predictions file")
         when = str(pd.Timestamp(Path(teacher.card.predictions).stat().st_mtime, unit="s", tz="UTC").isoformat())
@@ -149,6 +160,8 @@ def _frame(context: StageContext, rows: Examples, answers: Answers) -> pd.DataFr
     signal = ClassSignal(rows.ids, answers.probs)
     card = context.run.teacher
     frame = rows.frame[["row_id", "content_id", "text", "pair"]].reset_index(drop=True)
+    if len(answers.raw):
+        frame["raw_answer"] = answers.raw
     return frame.assign(
         **{f"p_{k}": answers.probs[:, k].astype(np.float32) for k in range(answers.probs.shape[1])},
         teacher_label=signal.argmax,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,13 +13,15 @@ import pandas as pd
 
 from distill.errors import Cancelled, DataError, HeirloomError, ModelError, StoreError
 from distill.files import digest_of, file_digest, write_json
-from distill.plugins import StageContext
-from distill.signals import SignalCache, check_probabilities, library_versions, signal_key
+from distill.plugins import RemoteTeacher, StageContext
+from distill.signals import Answers, SignalCache, check_probabilities, library_versions, signal_key
 from distill.stages.data import examples_digest
 from distill.stages.frame import Outcome, Within, once, plain_errors
 from distill.stages.labels import text_sizes
+from distill.stages.pool import pool_card, pool_size, predict_pool
+from distill.stages.unanswered import record_unanswered
 from distill.store import TEACHER, ModelCard, SetName
-from distill.teachers.base import predictor
+from distill.teachers.base import open_teacher, predictor
 from distill.teachers.predictions import read_predictions
 from distill.types import GROUP_PREFIX, UNLABELLED, ClassSignal, Examples, Floats, Ints, Strings, content_id, read_frame
 
@@ -38,6 +40,7 @@ class Asked:
 def run_predictions(context: StageContext) -> Outcome:
     """Write predictions/NAME/SEED.SET.parquet for teacher and candidates; SET is dev, test, and items where there are any.
 
+    The candidate's first seed is also asked about the labelled pool (SET pool), for the review's targeted queue.
     A candidate model whose predictions cannot be made is skipped with a reason, unless it is the candidate of the verdict.
 
     Raises:
@@ -113,7 +116,9 @@ def _predict_all(
     context: StageContext, cards: list[ModelCard], rows: Examples, sets: list[Asked], key: dict[str, Any]
 ) -> dict[str, Any]:
     """One model after the other; a model that was done before is left alone."""
-    total = len(cards) * len(rows)
+    asked = pool_card(context, cards)
+    done = len(cards) * len(rows)
+    total = done + pool_size(context, asked)
     reused, seconds = 0, {}
     context.monitor.restart()
     for number, card in enumerate(cards):
@@ -130,7 +135,9 @@ def _predict_all(
                 seconds[f"{card.name}/{_seed(card)}"] = round(time.monotonic() - began, 3)
                 context.run.finish_stage(stage, digest)
         context.monitor.progress((number + 1) * len(rows), total, unit="texts")
-    return {"texts": len(rows), "models": len(cards), "reused": reused, "model_seconds": seconds}
+    pool = predict_pool(context, asked, done)
+    context.monitor.progress(total, total, unit="texts")
+    return {"texts": len(rows), "models": len(cards), "reused": reused, "model_seconds": seconds, **pool}
 
 
 def _guarded(context: StageContext, card: ModelCard, work: Callable[[], None]) -> bool:
@@ -151,6 +158,9 @@ def _guarded(context: StageContext, card: ModelCard, work: Callable[[], None]) -
 
 
 def _predict(context: StageContext, card: ModelCard, rows: Examples, sets: list[Asked], monitor: Within) -> None:
+    if remote(card):
+        _from_network(context, card, rows, sets, monitor)
+        return
     if card.model_dir is None:
         _from_file(context, card, sets)
         return
@@ -187,6 +197,8 @@ def teacher_on_dev(context: StageContext) -> ClassSignal | None:
     card = context.run.teacher
     if not len(dev):
         return None
+    if remote(card):
+        return _network_on_dev(context, dev)
     if card.model_dir is None:
         try:
             return _file_signal(context, card).aligned(dev.ids)
@@ -200,6 +212,47 @@ def teacher_on_dev(context: StageContext) -> ClassSignal | None:
     place = np.array([position[name] for name in dev.frame["content_id"]], dtype=np.int64)
     monitor = Within(context.monitor, 0, len(unique), note="the teacher answers the dev rows")
     return ClassSignal(dev.ids, _model_probabilities(context, card, unique, monitor)[place])
+
+
+def remote(card: ModelCard) -> bool:
+    """True for a teacher that is asked over the network: neither a model nor a file is here."""
+    return card.name == TEACHER and card.model_dir is None and card.predictions is None
+
+
+def _ask_network(context: StageContext, card: ModelCard, rows: Examples, monitor: Within) -> Answers:
+    """The answers of a teacher over the network to distinct texts, kept ones first."""
+    teacher = open_teacher(context)
+    if not isinstance(teacher, RemoteTeacher):
+        raise ModelError(f"'{card.name}' has neither a model nor predictions.", hint="Resume the run to make it again.")
+    return teacher.answers(rows, monitor)
+
+
+def _from_network(context: StageContext, card: ModelCard, rows: Examples, sets: list[Asked], monitor: Within) -> None:
+    """Predictions of a teacher over the network; rows without a usable answer have none, and the audit leaves them out for all arms."""
+    answers = _ask_network(context, card, rows, monitor)
+    for asked in sets:
+        mine = replace(
+            answers,
+            probs=answers.probs[asked.place],
+            labelled_at=answers.labelled_at[asked.place],
+            raw=answers.raw[asked.place],
+            reasons=answers.reasons[asked.place],
+        )
+        named = rows.take(asked.place)
+        record_unanswered(context, asked.part, Examples(named.frame.assign(row_id=asked.ids), named.labels), mine)
+        path = context.run.prediction_path(card.name, _seed(card), asked.part)
+        ClassSignal(asked.ids[mine.usable], mine.probs[mine.usable]).write(path)
+
+
+def _network_on_dev(context: StageContext, dev: Examples) -> ClassSignal | None:
+    """The answers of a teacher over the network on the dev rows; rows without a usable one are left out."""
+    unique = dev.take(~dev.frame["content_id"].duplicated().to_numpy())
+    position = {name: index for index, name in enumerate(unique.frame["content_id"])}
+    place = np.array([position[name] for name in dev.frame["content_id"]], dtype=np.int64)
+    monitor = Within(context.monitor, 0, len(unique), note="the teacher answers the dev rows")
+    answers = _ask_network(context, context.run.teacher, unique, monitor)
+    usable = answers.usable[place]
+    return ClassSignal(dev.ids[usable], answers.probs[place][usable]) if usable.any() else None
 
 
 def _file_signal(context: StageContext, card: ModelCard) -> ClassSignal:
