@@ -233,7 +233,7 @@ def _describe(examples: Examples, rows: Rows, table: Table) -> dict[str, Any]:
         "balance_by_split": {part: _balance(inside, examples.labels) for part, inside in per_split.items()},
         "unlabelled": int((frame["label"] == UNLABELLED).sum()),
         "lengths": lengths(examples.texts),
-        "pair_lengths": lengths(examples.pairs or []),
+        "pair_lengths": lengths([pair for pair in examples.pairs or [] if pair is not None]),
         "languages": next((values for name, values in groups.items() if name.lower() in _LANGUAGE_COLUMNS), {}),
         "groups": groups,
         "encoding": table.encoding,

@@ -66,7 +66,9 @@ def map_rows(table: Table, spec: DataSpec, task: str) -> Rows:
     # pandas turns a column of str and None into its own str type with NaN; here a gap is None
     rows = Rows(frame.astype(object).where(frame.notna(), None), (), list(table.notes))
     rows.notes += _remarks(table, spec)
-    _drop_empty(rows, columns.pair is not None)
+    _drop_empty(
+        rows, columns.pair is not None and task == "classification"
+    )  # else it is a reference, which may be missing
     if not len(rows.frame):
         raise DataError(f"{table.name} has no row with a text in '{columns.text}'.", hint="Map another column as text.")
     if len(rows.frame) < 2:

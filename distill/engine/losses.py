@@ -93,6 +93,7 @@ def top_k_loss(
     total: int | None = None,
     divergence: Divergence = "forward",
     beta: float = 0.5,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """T² · divergence of teacher and student over the teacher's top k tokens and one more outcome, 'any other token', in nats.
 
@@ -108,6 +109,7 @@ def top_k_loss(
         temperature: T > 0.
         total: positions in the whole batch, when this is a piece of it; t when None.
         divergence, beta: see :func:`coarse_divergence`.
+        weights: [t], how much each position counts; 1 when None.
     """
     logits = student_logits.float() if student_logits.dtype in (torch.bfloat16, torch.float16) else student_logits
     positions = logits.shape[0] if total is None else total
@@ -118,7 +120,7 @@ def top_k_loss(
         others = logits.scatter(-1, top_ids, float("-inf"))
         student = torch.cat([student, torch.logsumexp(others, dim=-1, keepdim=True) - whole], dim=-1)
         teacher = torch.cat([teacher, log_tail(tail, logits.dtype)], dim=-1)
-    return coarse_divergence(student, teacher, temperature, divergence, beta).sum() / positions
+    return _summed(coarse_divergence(student, teacher, temperature, divergence, beta), weights) / positions
 
 
 def log_tail(tail: Tensor, dtype: torch.dtype) -> Tensor:

@@ -54,6 +54,19 @@ def peak_memory(
         "batch_size": batch_size,
         "precision": precision,
     }
+    return _measured(model_dir, question)
+
+
+def peak_memory_of_writer(model_dir: str | Path, texts: Sequence[str], asking: dict[str, Any]) -> MemoryFacts:
+    """Peak resident set of a process that loads a language model and answers ``texts`` as ``asking`` (a GenerationSpec) says.
+
+    Raises:
+        ModelError: the process failed; the model cannot be loaded or there is not enough memory.
+    """
+    return _measured(model_dir, {"model_dir": str(model_dir), "texts": list(texts), "asking": asking})
+
+
+def _measured(model_dir: str | Path, question: dict[str, Any]) -> MemoryFacts:
     ended = subprocess.run(
         [sys.executable, "-m", "distill.engine.memory"],
         input=json.dumps(question),
@@ -80,7 +93,22 @@ def peak_resident() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def _write(question: dict[str, Any]) -> dict[str, int]:
+    from distill.engine.generate import Asking, write_answers
+    from distill.engine.language_model import LanguageModel
+    from distill.spec import GenerationSpec
+
+    baseline = peak_resident()
+    asking = GenerationSpec.model_validate(question["asking"])
+    model = LanguageModel(question["model_dir"], "fp32")
+    prompts = model.prompts(question["texts"], asking)
+    write_answers(model.forward, prompts.ids, Asking(asking.max_new_tokens, model.ends, len(prompts.ids)), None)
+    return {"baseline_bytes": baseline, "peak_bytes": peak_resident()}
+
+
 def _answer(question: dict[str, Any]) -> dict[str, int]:
+    if "asking" in question:
+        return _write(question)
     from distill.engine.predict import Predictor
 
     baseline = peak_resident()

@@ -65,7 +65,7 @@ def _build(context: StageContext) -> Examples:
     monitor = context.monitor
     result = build_examples(context.spec.data, task=context.spec.task, progress=monitor.progress)
     examples = result.examples
-    if not examples.labels:
+    if not examples.labels and task_of(context.spec.task).labelled:
         examples = Examples(examples.frame, labels_of(context.spec.teacher))
     notes = [*result.notes, *task_of(context.spec.task).validate(examples)]
     for sentence in notes:

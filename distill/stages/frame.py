@@ -26,12 +26,14 @@ class Task:
     Attributes:
         name: word in the spec.
         validate: raises DataError for rows that cannot serve; returns warnings, a sentence each.
+        labelled: True where rows have one of some labels; the teacher's are taken where the data name none.
         stages: name and function of each stage; a task brings its own where it differs and shares the others.
     """
 
     name: str
     validate: Callable[[Examples], list[str]]
     stages: tuple[tuple[Stage, StageFunction], ...]
+    labelled: bool = True
 
 
 def once(

@@ -48,7 +48,7 @@ def run_predictions(context: StageContext) -> Outcome:
         DataError: a predictions file lacks test rows.
     """
     examples = context.run.examples
-    items = _items(context)
+    items = items_frame(context)
     rows, sets = distinct_rows(examples, items)
     key = {
         "rows": examples_digest(examples),
@@ -59,21 +59,24 @@ def run_predictions(context: StageContext) -> Outcome:
     cards = [context.run.teacher, *context.run.cards()]
     digest = digest_of({**key, "models": [[card.name, card.seed, card.weights_digest] for card in cards]})
     outputs = [
-        context.run.prediction_path(card.name, _seed(card), "test") for card in cards if not _skipped(context, card)
+        context.run.prediction_path(card.name, seed_of(card), "test") for card in cards if not skipped(context, card)
     ]
     once(context, "predictions", digest, lambda: _predict_all(context, cards, rows, sets, key), outputs)
     return "done"
 
 
-def _seed(card: ModelCard) -> int:
+def seed_of(card: ModelCard) -> int:
+    """The seed in the name of a model's predictions: 0 for the teacher."""
     return 0 if card.name == TEACHER else card.seed or 0
 
 
-def _skipped(context: StageContext, card: ModelCard) -> bool:
+def skipped(context: StageContext, card: ModelCard) -> bool:
+    """True for an arm that could not be made or asked."""
     return (context.run.folder / "arms" / card.name / "skipped.json").exists()
 
 
-def _items(context: StageContext) -> pd.DataFrame:
+def items_frame(context: StageContext) -> pd.DataFrame:
+    """The sentences that checks ask for; empty where there are none."""
     path = context.run.folder / "items.parquet"
     return read_frame(path) if path.exists() else pd.DataFrame({"item_id": [], "text": [], "pair": []})
 
@@ -122,17 +125,17 @@ def _predict_all(
     reused, seconds = 0, {}
     context.monitor.restart()
     for number, card in enumerate(cards):
-        stage = f"predictions-{card.name}-{_seed(card)}"
+        stage = f"predictions-{card.name}-{seed_of(card)}"
         digest = digest_of({**key, "model": [card.weights_digest, card.predictions]})
-        path = context.run.prediction_path(card.name, _seed(card), "test")
+        path = context.run.prediction_path(card.name, seed_of(card), "test")
         if context.run.stage_done(stage, digest) and path.exists():
             reused += 1
         else:
             began = time.monotonic()
             note = f"{card.name}, seed {card.seed}" if card.seed is not None else card.name
             monitor = Within(context.monitor, number * len(rows), total, note=note)
-            if _guarded(context, card, lambda c=card, m=monitor: _predict(context, c, rows, sets, m)):  # type: ignore[misc]
-                seconds[f"{card.name}/{_seed(card)}"] = round(time.monotonic() - began, 3)
+            if guarded(context, card, lambda c=card, m=monitor: _predict(context, c, rows, sets, m)):  # type: ignore[misc]
+                seconds[f"{card.name}/{seed_of(card)}"] = round(time.monotonic() - began, 3)
                 context.run.finish_stage(stage, digest)
         context.monitor.progress((number + 1) * len(rows), total, unit="texts")
     pool = predict_pool(context, asked, done)
@@ -140,7 +143,7 @@ def _predict_all(
     return {"texts": len(rows), "models": len(cards), "reused": reused, "model_seconds": seconds, **pool}
 
 
-def _guarded(context: StageContext, card: ModelCard, work: Callable[[], None]) -> bool:
+def guarded(context: StageContext, card: ModelCard, work: Callable[[], None]) -> bool:
     """Do ``work``; False, with a reason on disk, when the run can do without this model's predictions."""
     try:
         with plain_errors(f"predictions of {card.name}"):
@@ -166,7 +169,7 @@ def _predict(context: StageContext, card: ModelCard, rows: Examples, sets: list[
         return
     probs = _model_probabilities(context, card, rows, monitor)
     for asked in sets:
-        path = context.run.prediction_path(card.name, _seed(card), asked.part)
+        path = context.run.prediction_path(card.name, seed_of(card), asked.part)
         ClassSignal(asked.ids, probs[asked.place]).write(path)
 
 
@@ -240,7 +243,7 @@ def _from_network(context: StageContext, card: ModelCard, rows: Examples, sets: 
         )
         named = rows.take(asked.place)
         record_unanswered(context, asked.part, Examples(named.frame.assign(row_id=asked.ids), named.labels), mine)
-        path = context.run.prediction_path(card.name, _seed(card), asked.part)
+        path = context.run.prediction_path(card.name, seed_of(card), asked.part)
         ClassSignal(asked.ids[mine.usable], mine.probs[mine.usable]).write(path)
 
 
@@ -272,7 +275,7 @@ def _from_file(context: StageContext, card: ModelCard, sets: list[Asked]) -> Non
     """Predictions that were made elsewhere: the test rows must be there, dev rows should, further sentences cannot."""
     signal = _file_signal(context, card)
     for asked in sets:
-        path = context.run.prediction_path(card.name, _seed(card), asked.part)
+        path = context.run.prediction_path(card.name, seed_of(card), asked.part)
         if asked.part == "items":
             context.monitor.note(f"'{card.name}' is a file: it cannot answer the checks' own sentences.")
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -31,11 +32,16 @@ def run_students(context: StageContext) -> Outcome:
         HeirloomError: why the candidate cannot be made.
         StoreError: the disk is full or cannot be written.
     """
+    return make_students(context, _base)
+
+
+def make_students(context: StageContext, base_of: Callable[[StageContext], ArmContext]) -> Outcome:
+    """:func:`run_students` for any task; ``base_of`` gives the part of the arms' context that all of them share."""
     jobs = [(arm, seed) for arm in sources_first(context.spec) for seed in arm_seeds(context.spec, arm)]
     digest = digest_of([context.spec.stage_digest("students"), labels_digest(context)])
     skipped = skipped_arms(context.run)
     cards = [context.run.arm_folder(arm.name, seed) / "arm.json" for arm, seed in jobs if arm.name not in skipped]
-    once(context, "students", digest, lambda: _make_all(context, jobs), cards)
+    once(context, "students", digest, lambda: _make_all(context, jobs, base_of(context)), cards)
     return "done"
 
 
@@ -45,10 +51,11 @@ def skipped_arms(run: Run) -> dict[str, str]:
     return {path.parent.name: str(read_json(path).get("reason", "")) for path in found}
 
 
-def _make_all(context: StageContext, jobs: list[Job]) -> dict[str, Any]:
+def _base(context: StageContext) -> ArmContext:
+    """What the arms of a classification share."""
     examples = context.run.examples
     pool, signal = training_signal(context.run, examples)
-    base = ArmContext(
+    return ArmContext(
         stage=context,
         arm=context.spec.arms[0],
         student=context.spec.student,
@@ -61,6 +68,9 @@ def _make_all(context: StageContext, jobs: list[Job]) -> dict[str, Any]:
         teacher=context.run.teacher,
         folder=context.run.folder,
     )
+
+
+def _make_all(context: StageContext, jobs: list[Job], base: ArmContext) -> dict[str, Any]:
     work = [_texts(base, arm) for arm, _ in jobs]
     made: list[ModelCard] = []
     reused = done = 0

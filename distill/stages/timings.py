@@ -20,7 +20,7 @@ def run_timings(context: StageContext) -> Outcome:
 
     Skipped, with the reason in the stage's summary and the log, where there is no model to time.
     """
-    cards = _models(context)
+    cards = models_to_time(context)
     latency = context.spec.audit.latency.model_dump(mode="json")
     digest = digest_of([latency, [[card.name, card.weights_digest] for card in cards]])
     path = context.run.folder / "timings.parquet"
@@ -28,7 +28,7 @@ def run_timings(context: StageContext) -> Outcome:
     return "done"
 
 
-def _models(context: StageContext) -> list[ModelCard]:
+def models_to_time(context: StageContext) -> list[ModelCard]:
     """Teacher and one seed of each arm, where there is a model."""
     skipped = skipped_arms(context.run)
     first: dict[str, ModelCard] = {TEACHER: context.run.teacher}
@@ -38,7 +38,8 @@ def _models(context: StageContext) -> list[ModelCard]:
     return [card for card in first.values() if card.model_dir]
 
 
-def _time(context: StageContext, cards: list[ModelCard]) -> dict[str, Any]:
+def not_timed(context: StageContext, cards: list[ModelCard]) -> dict[str, Any] | None:
+    """Say which arms cannot be timed; the stage's summary when none can."""
     monitor = context.monitor
     without = sorted({TEACHER, *(arm.name for arm in context.spec.arms)} - {card.name for card in cards})
     if without and cards:
@@ -47,6 +48,13 @@ def _time(context: StageContext, cards: list[ModelCard]) -> dict[str, Any]:
         reason = "there are only predictions and no model to time"
         monitor.note(f"Timings are skipped, because {reason}.", warning=True)
         return {"skipped": reason}
+    return None
+
+
+def _time(context: StageContext, cards: list[ModelCard]) -> dict[str, Any]:
+    skipped = not_timed(context, cards)
+    if skipped is not None:
+        return skipped
     from distill.engine.timing import TimedModel, time_models
 
     test = context.run.examples.part("test")
@@ -60,7 +68,7 @@ def _time(context: StageContext, cards: list[ModelCard]) -> dict[str, Any]:
         test.pairs,
         context.spec.audit.latency,
         context.spec.signals.max_tokens,
-        monitor,
+        context.monitor,
         seed=context.spec.audit.seed,
     )
     write_frame(context.run.folder / "timings.parquet", frame)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from distill.errors import ModelError, StoreError
 from distill.files import read_json
@@ -14,6 +14,7 @@ from distill.plugins import TEACHERS, StageContext, Teacher
 from distill.spec import SignalSpec, TeacherSpec
 from distill.store import TEACHER, ModelCard
 from distill.types import Examples, Floats
+from distill.writing import Writer
 
 Resolved = Literal["fp32", "bf16"]
 
@@ -30,6 +31,15 @@ class Predicts(Protocol):
 
 def open_teacher(context: StageContext) -> Teacher:
     """The run's teacher, made when it is not there yet; no weights are loaded before it is asked."""
+    return cast(Teacher, _open(context))
+
+
+def open_writer(context: StageContext) -> Writer:
+    """The run's teacher of the task 'generation'; no weights are loaded before it is asked."""
+    return cast(Writer, _open(context))
+
+
+def _open(context: StageContext) -> Teacher | Writer:
     entry = TEACHERS.get(context.spec.teacher.kind)
     return entry.function(context, entry.options.model_validate(context.spec.teacher.options))
 
