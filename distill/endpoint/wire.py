@@ -48,7 +48,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Choice:
-    """One token that could have stood there: its text, its bytes where the server gives them, its log-probability."""
+    """One token that could have stood there: its text, its log-probability, and its bytes where the server gives others than the text's."""
 
     text: str
     logprob: float
@@ -176,14 +176,16 @@ def _tokens(logprobs: Mapping[str, Any]) -> tuple[Token, ...]:
 
 
 def _choice(entry: Mapping[str, Any]) -> Choice:
-    raw = entry.get("bytes")
-    return Choice(str(entry["token"]), _logprob(entry["logprob"]), None if raw is None else bytes(raw))
+    text, raw = str(entry["token"]), entry.get("bytes")
+    # bytes only where the text does not say them: half of a character, say
+    odd = raw is not None and bytes(raw) != text.encode("utf-8", "surrogatepass")
+    return Choice(text, _logprob(entry["logprob"]), bytes(raw) if odd else None)
 
 
 def _logprob(value: object) -> float:
-    """A log-probability; a null or NaN makes the answer one without log-probabilities at that place: minus infinity."""
+    """A log-probability to a millionth, as it is stored; null and NaN are minus infinity."""
     number = float(value) if isinstance(value, int | float) else -math.inf
-    return min(number, 0.0) if not math.isnan(number) else -math.inf
+    return -math.inf if math.isnan(number) else min(round(number, 6), 0.0) if math.isfinite(number) else -math.inf
 
 
 def to_json(answer: Answer) -> dict[str, Any]:
@@ -205,10 +207,8 @@ def from_json(value: Mapping[str, Any]) -> Answer:
 
 
 def _packed(choice: Choice) -> list[Any]:
-    value = None if math.isinf(choice.logprob) else round(choice.logprob, 6)
-    # bytes only where the text does not say them: half of a character, say
-    odd = choice.raw is not None and choice.raw != choice.text.encode("utf-8", "surrogatepass")
-    return [choice.text, value, *([choice.raw.hex()] if odd and choice.raw is not None else [])]
+    value = None if math.isinf(choice.logprob) else choice.logprob
+    return [choice.text, value, *([] if choice.raw is None else [choice.raw.hex()])]
 
 
 def _unpacked(value: Sequence[Any]) -> Choice:
