@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from distill.plugins import ArmContext, arm
+from distill.errors import ModelError
+from distill.plugins import BOTH, ArmContext, arm
 from distill.spec import Part
 from distill.store import ModelCard
 from distill.teachers.base import model_card
@@ -34,9 +35,11 @@ class GivenOptions(Part):
         return self
 
 
-@arm("given", "A model that was made elsewhere: a checkpoint, or a file of its predictions.", GivenOptions)
+@arm("given", "A model that was made elsewhere: a checkpoint, or a file of its predictions.", GivenOptions, tasks=BOTH)
 def given(context: ArmContext, options: Any) -> ModelCard:
     """Describe it; raises ModelError or DataError when it cannot be used."""
+    if context.lesson is not None:
+        return _writer(context, options)
     labels = context.examples.labels
     if options.predictions is not None:
         path = Path(options.predictions).expanduser()
@@ -57,5 +60,26 @@ def given(context: ArmContext, options: Any) -> ModelCard:
         id=options.model or options.checkpoint,
         version=options.revision or "",
         labels=labels,
+        **known,
+    )
+
+
+def _writer(context: ArmContext, options: Any) -> ModelCard:
+    """A language model; its answers and likelihoods need the model, so a file of predictions does not serve."""
+    from distill.engine.causal_loading import load_causal, resolve_causal
+
+    if options.checkpoint is None:
+        raise ModelError("A given language model needs its checkpoint.", hint="Name a directory, hub id or GGUF file.")
+    stage = context.stage
+    folder = resolve_causal(options.checkpoint, stage.cache, stage.monitor, revision=options.revision).resolve()
+    load_causal(folder)
+    known = {"licence": options.licence} if options.licence else {}
+    return model_card(
+        folder,
+        name=context.arm.name,
+        kind="given",
+        seed=context.seed,
+        id=options.model or options.checkpoint,
+        version=options.revision or "",
         **known,
     )

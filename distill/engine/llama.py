@@ -141,6 +141,10 @@ class CausalForward:
         """The head's weight in float32, made once; None where the head is more than a weight."""
         return None if self.head_weight is None else self.head_weight.detach().float()
 
+    def forget_head(self) -> None:
+        """Call after the weights have changed."""
+        self.__dict__.pop("float_head", None)
+
     @property
     def head_weight(self) -> Tensor | None:
         """[vocabulary, h] where logits are states times this and nothing else; else None."""

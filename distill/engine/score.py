@@ -83,6 +83,19 @@ def answer_states(
     return found
 
 
+def top_of(model: LanguageModel, states: Tensor, k: int) -> tuple[Int32s, Float32s, Float32s]:
+    """The k most probable tokens at each state [t, h], their log-probabilities, and the mass of the rest."""
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(states), PIECE):
+            logits = exact_logits(model.forward, states[start : start + PIECE])
+            values, ids = torch.topk(logits - torch.logsumexp(logits, dim=-1, keepdim=True), k, dim=-1)
+            tail = (1.0 - torch.exp(values.double()).sum(dim=-1)).clamp(min=0)
+            found.append((ids.int().cpu().numpy(), values.float().cpu().numpy(), tail.float().cpu().numpy()))
+    ids_, logprobs, tails = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return ids_, logprobs, tails
+
+
 def padded(texts: Sequence[Int32s], device: torch.device) -> Tensor:
     """Token ids padded on the right, [n, width]; the width is one of few."""
     width = rounded(max(len(text) for text in texts))

@@ -20,6 +20,7 @@ from distill.teachers.base import open_writer
 from distill.types import Examples, read_frame, write_frame
 from distill.writing import AnswerCache, Answers, Question, Writer, Written
 
+SELF_TEST = 4  # prompts
 REJECTED = ""  # an answer that people took out
 
 
@@ -63,6 +64,9 @@ def _make(context: StageContext, path: Path) -> dict[str, Any]:
     ids, texts = list(chosen.frame["content_id"]), chosen.texts
     questions = [Question(ids[row], texts[row], sample) for row, sample in rows]
     _announce(context, writer, len(questions))
+    self_test = getattr(writer, "self_test", None)
+    if self_test is not None:
+        monitor.note(self_test(texts[:SELF_TEST], asking))
     answers = AnswerCache(context.cache, writer.key(asking)).ask(questions, writer, asking, monitor)
     frame = answer_frame(context.run.teacher, asking, chosen, rows, answers.written)
     frame, corrected, dropped = _correct(context, frame)
