@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from auditor.check import CHECKS, AuditInput, CheckFunction
+from auditor.check import AuditInput, CheckFunction, checks_of
 from auditor.examples_view import build_view
 from auditor.gates import all_arms, decide
 from auditor.items import collect_items, options_of, validate_checks
@@ -56,13 +56,14 @@ def audit_run(
     used = _keep_inputs(run, decisions, prices)
     audit = AuditInput(run, *used)
     results: list[CheckResult] = []
-    entries = list(CHECKS)
+    entries = checks_of(run.spec.task)
     for done, entry in enumerate(entries):
         if progress is not None:
             progress(done, len(entries), entry.name)
         results.append(run_check(audit, entry))
     report = _conclude(audit, results)
-    build_view(audit)
+    if audit.labels:  # the view is a table of label probabilities; answers of language models are read where they lie
+        build_view(audit)
     write_json(run.folder / "audit.json", plain(report.model_dump()))
     if (run.folder / "manifest.json").exists():
         run.write_manifest()
@@ -132,6 +133,8 @@ def _conclude(audit: AuditInput, results: list[CheckResult]) -> AuditReport:
     """Gates and verdict from the checks' results."""
     spec = audit.spec
     gates = tuple(decide(gate, spec.candidate, results) for gate in spec.audit.gates)
-    verdict = make_verdict(spec.candidate, gates, results, has_labels=bool(audit.labelled.any()))
-    table = all_arms(spec.audit, usable_arms(audit), results)
+    quality = bool(audit.labelled.any()) if audit.labels else audit.test.pairs is not None
+    what = "texts" if audit.labels else "prompts"
+    verdict = make_verdict(spec.candidate, gates, results, has_labels=quality, what=what)
+    table = all_arms(spec.audit, usable_arms(audit) if audit.labels else audit.arms, results)
     return AuditReport(run=audit.run.id, made_at=now(), results=(*results, table), gates=gates, verdict=verdict)

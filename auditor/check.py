@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 from auditor.types import CheckResult
-from distill.plugins import NoOptions
+from distill.errors import StoreError
+from distill.plugins import CLASSIFICATION, NoOptions
 from distill.registry import Entry, Registry
 from distill.spec import RunSpec
 from distill.stages.unanswered import partners, read_unanswered
@@ -29,6 +30,8 @@ from distill.types import ClassSignal, Examples, Floats, Ints, read_frame
 NEEDS = {
     "human_labels": "the test rows carry no human label",
     "probabilities": "there are no predictions",
+    "answers": "no teacher has answered the test prompts",
+    "references": "the test prompts carry no reference answer",
     "student": "no arm has predictions",
     "timings": "no model could be timed",
     "models": "there are only predictions, no models",
@@ -114,6 +117,38 @@ class AuditInput:
     def _signals(self) -> dict[tuple[str, int, str], ClassSignal]:
         return {}
 
+    def outputs(self, arm: str, seed: int, part: SetName = "test") -> pd.DataFrame:
+        """What a language model wrote and was measured at, one row for each row of ``test`` / ``dev``, in their order; read once.
+
+        Columns as in the predictions of the task 'generation': answer, answer_tokens, finish, forced_tokens, kl_sum, agree_sum, nll_sum …
+
+        Raises:
+            StoreError: a row of the part is missing in the file.
+        """
+        return self._rows(arm, seed, part, "row_id", getattr(self, part).ids)
+
+    def likelihoods(self, arm: str, seed: int) -> pd.DataFrame:
+        """A language model's log-likelihoods (nats), tokens, bytes and greedy flag of every item, in the order of ``items``."""
+        return self._rows(arm, seed, "items", "item_id", self.items["item_id"].to_numpy(dtype=object))
+
+    def _rows(self, arm: str, seed: int, part: SetName, name: str, ids: Any) -> pd.DataFrame:
+        key = (arm, seed, part)
+        if key not in self._frames:
+            path = self.run.prediction_path(arm, seed, part)
+            frame = read_frame(path).drop_duplicates(name, keep="last").set_index(name)
+            missing = [str(one) for one in ids if one not in frame.index]
+            if missing:
+                raise StoreError(
+                    f"{path} lacks {len(missing)} of {len(ids)} rows, such as {missing[0][:60]}.",
+                    hint="Delete that file and resume the run: it is written again.",
+                )
+            self._frames[key] = frame.loc[list(ids)].reset_index()
+        return self._frames[key]
+
+    @cached_property
+    def _frames(self) -> dict[tuple[str, int, str], pd.DataFrame]:
+        return {}
+
     def probs(self, arm: str, part: SetName = "test") -> Floats:
         """Probabilities of all seeds of an arm, shape [seeds, n, k]."""
         return np.stack([self.signal(arm, seed, part).probs for seed in self.seeds(arm)])
@@ -147,7 +182,7 @@ class AuditInput:
 
     @cached_property
     def timings(self) -> pd.DataFrame:
-        """Raw timings: arm, seed, mode ('latency' or 'throughput'), threads, batch, round, texts, tokens, seconds, device."""
+        """Raw timings: arm, seed, mode, threads, batch, round, texts (of classifiers), tokens, seconds, device."""
         path = self.run.folder / "timings.parquet"
         return read_frame(path) if path.exists() else pd.DataFrame()
 
@@ -162,6 +197,8 @@ class AuditInput:
         have = {
             "human_labels": bool(self.labelled.any()),
             "probabilities": bool(self.seeds(TEACHER)),
+            "answers": bool(self.seeds(TEACHER)),
+            "references": self.test.pairs is not None,
             "student": bool(self.arms),
             "timings": not self.timings.empty,
             "models": any(card.model_dir for card in self.cards),
@@ -178,7 +215,9 @@ CheckFunction = Callable[[AuditInput, Any], CheckResult]
 ItemsFunction = Callable[[RunSpec, Examples, Any], pd.DataFrame]
 CHECKS: Registry[CheckFunction] = Registry("check", "auditor.checks")
 ITEMS: dict[str, ItemsFunction] = {}
-# measure name -> (check that gives it, what it means): docs, the gates' form, and the reason when a gate has no measure
+# check -> measure name -> what it means; a measure may be given by one check of each task
+GIVES: dict[str, dict[str, str]] = {}
+# measure name -> (a check that gives it, what it means): the gates' form, plain names, and the reason when a gate has no measure
 MEASURES: dict[str, tuple[str, str]] = {}
 
 
@@ -187,6 +226,7 @@ def check(
     summary: str,
     *,
     needs: Iterable[str] = (),
+    tasks: Iterable[str] = CLASSIFICATION,
     options: type[Any] = NoOptions,
     items: ItemsFunction | None = None,
     measures: Mapping[str, str] | None = None,
@@ -197,6 +237,7 @@ def check(
         name: word in specs and reports.
         summary: one line of plain words: the question that it answers.
         needs: words of :data:`NEEDS`.
+        tasks: for which it is; in a run of another task it is left out of the report altogether.
         options: pydantic model of its options, filled from ``spec.audit.checks[name]``.
         items: ``(spec, examples, options) -> frame with columns text and pair`` (None or str) and any columns of its own.
         measures: name and meaning of each measure that it gives.
@@ -206,10 +247,17 @@ def check(
         raise ValueError(f"check '{name}' needs unknown things: {sorted(unknown)}")
 
     def register(function: CheckFunction) -> CheckFunction:
-        CHECKS.add(Entry(name, function, options, summary, frozenset(needs)))
+        CHECKS.add(Entry(name, function, options, summary, frozenset(needs), frozenset(tasks)))
         if items is not None:
             ITEMS[name] = items
-        MEASURES.update({measure: (name, meaning) for measure, meaning in (measures or {}).items()})
+        GIVES[name] = dict(measures or {})
+        for measure, meaning in GIVES[name].items():
+            MEASURES.setdefault(measure, (name, meaning))
         return function
 
     return register
+
+
+def checks_of(task: str) -> list[Entry[CheckFunction]]:
+    """The checks for one task, by name."""
+    return [entry for entry in CHECKS if task in entry.tasks]

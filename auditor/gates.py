@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from auditor.check import CHECKS, MEASURES
+from auditor.check import CHECKS, GIVES, MEASURES
 from auditor.measuring import bracket, finite
 from auditor.stats.equivalence import Direction, gate_decision
 from auditor.stats.interval import Interval, normal_cdf, normal_quantile
@@ -78,7 +78,8 @@ def why_missing(name: str, arm: str, results: Sequence[CheckResult], measure: Me
     if measure is not None:
         return str(measure.detail.get("reason") or f"'{name}' is not defined on these data.")
     CHECKS.names()  # the catalogue fills when the checks are loaded
-    check = MEASURES.get(name, ("", ""))[0]
+    here = [result.name for result in results if name in GIVES.get(result.name, {})]
+    check = here[0] if here else MEASURES.get(name, ("", ""))[0]
     skipped = {result.name: result.skipped for result in results if result.skipped}
     if check in skipped:
         return f"The check '{check}' was skipped: {str(skipped[check]).rstrip('.')}."

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from auditor.check import CHECKS, ITEMS
+from auditor.check import CHECKS, ITEMS, checks_of
 from distill.errors import SpecError, nearest
 from distill.registry import Entry
 from distill.spec import RunSpec, check_options
@@ -26,11 +26,20 @@ def options_of(spec: RunSpec, entry: Entry[Any]) -> Any:
 
 
 def validate_checks(spec: RunSpec) -> None:
-    """Raise SpecError when the spec names a check that does not exist, or gives one an impossible option."""
+    """Raise SpecError when the spec names a check that does not exist or is not for its task, or gives one an impossible option."""
+    fitting = checks_of(spec.task)
     for name in (*spec.audit.checks, *spec.audit.skip):
         if name not in CHECKS.names():
-            raise SpecError(f"There is no check called '{name}'.", hint=nearest(name, CHECKS.names()))
-    for entry in CHECKS:
+            raise SpecError(
+                f"There is no check called '{name}'.", hint=nearest(name, [entry.name for entry in fitting])
+            )
+    for name in spec.audit.checks:
+        if spec.task not in CHECKS.get(name).tasks:
+            raise SpecError(
+                f"The check '{name}' is not for the task '{spec.task}'.",
+                hint=nearest(name, [entry.name for entry in fitting]),
+            )
+    for entry in fitting:
         options_of(spec, entry)
 
 
@@ -44,7 +53,7 @@ def collect_items(spec: RunSpec, examples: Examples) -> pd.DataFrame:
     """
     validate_checks(spec)
     rows: dict[tuple[str, str, str | None, str], None] = {}
-    for entry in CHECKS:
+    for entry in checks_of(spec.task):
         if entry.name not in ITEMS or entry.name in spec.audit.skip:
             continue
         frame = ITEMS[entry.name](spec, examples, options_of(spec, entry))

@@ -95,9 +95,17 @@ def has_teacher(audit: AuditInput) -> bool:
     return bool(audit.seeds(TEACHER))
 
 
+CONTROLS = ("hard_label", "sequence")
+
+
 def control_of(spec: RunSpec, arms: list[str]) -> str | None:
-    """The hard-label control among ``arms``: the same student that saw the teacher's argmax only."""
-    return next((arm.name for arm in spec.arms if arm.kind == "hard_label" and arm.name in arms), None)
+    """The hard-label control among ``arms``: the same student that saw the teacher's argmax (or its text) only."""
+    return next((arm.name for arm in spec.arms if arm.kind in CONTROLS and arm.name in arms), None)
+
+
+def undistilled_of(spec: RunSpec, arms: list[str]) -> str | None:
+    """The student before any training, among ``arms``."""
+    return next((arm.name for arm in spec.arms if arm.kind == "undistilled" and arm.name in arms), None)
 
 
 def points(difference: float | None) -> str:

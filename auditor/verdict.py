@@ -71,7 +71,9 @@ def _lead(answer: Answer, gates: Sequence[GateResult]) -> str:
 
 def _kept(candidate: str, measures: list[Measure], scope: str, what: str) -> str:
     """What is kept, how much faster, how much cheaper; only what was measured."""
-    retention, agreement = (find(measures, name, candidate) for name in ("accuracy_retention", "agreement"))
+    retention, agreement, tokens = (
+        find(measures, name, candidate) for name in ("accuracy_retention", "agreement", "token_agreement")
+    )
     parts = []
     if scope == "quality" and retention is not None and retention.value is not None:
         parts.append(
@@ -84,6 +86,12 @@ def _kept(candidate: str, measures: list[Measure], scope: str, what: str) -> str
             f"agrees with the teacher on {100 * agreement.value:.1f} % {bracket(low, high)} "
             f"of {agreement.n:,} unseen {what}"
         )
+    elif tokens is not None and tokens.value is not None:
+        low, high = (None if bound is None else 100 * bound for bound in (tokens.low, tokens.high))
+        parts.append(
+            f"chooses the teacher's token {100 * tokens.value:.1f} % of the time {bracket(low, high)} "
+            f"on {tokens.n:,} unseen {what}"
+        )
     speed = find(measures, "latency_speedup", candidate)
     if speed is not None and speed.value is not None:
         faster = speed.value >= 1
@@ -92,9 +100,24 @@ def _kept(candidate: str, measures: list[Measure], scope: str, what: str) -> str
     if saving is not None and saving.value is not None:
         parts.append(f"costs {abs(saving.value):.0f} % {'less' if saving.value >= 0 else 'more'}")
     sentence = f"It {_listed(parts)}." if parts else "Nothing could be measured of it."
-    if scope == "fidelity":
-        sentence += " No human label stands behind this: it speaks of fidelity to the teacher, not of quality."
-    return sentence
+    if scope == "quality":
+        return f"{sentence} {_against_references(candidate, measures)}".strip()
+    reference = "human label" if tokens is None else "reference answer"
+    return f"{sentence} No {reference} stands behind this: it speaks of fidelity to the teacher, not of quality."
+
+
+def _against_references(candidate: str, measures: list[Measure]) -> str:
+    """How near a language model's answers come to people's, beside its teacher's; empty without references."""
+    found = {
+        arm: next(
+            (m for m in measures if (m.name, m.arm, m.group, m.seed) == ("rouge_l", arm, "reference", None)), None
+        )
+        for arm in (candidate, "teacher")
+    }
+    mine, teacher = found[candidate], found["teacher"]
+    if mine is None or teacher is None or mine.value is None or teacher.value is None:
+        return ""
+    return f"Against people's reference answers its ROUGE-L is {mine.value:.3f}, the teacher's {teacher.value:.3f}."
 
 
 def _open(gates: Sequence[GateResult]) -> list[str]:

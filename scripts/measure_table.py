@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from itertools import groupby
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -13,13 +12,12 @@ BEGIN, END = "<!-- measures -->", "<!-- /measures -->"
 
 def table() -> str:
     """Markdown: one table, grouped by check."""
-    from auditor.check import CHECKS, MEASURES
+    from auditor.check import CHECKS, GIVES
 
     CHECKS.names()  # a check says what it measures when it is loaded
-    ordered = sorted(MEASURES.items(), key=lambda entry: entry[1][0])
     lines = ["| check | measure | meaning |", "| --- | --- | --- |"]
-    for check, entries in groupby(ordered, key=lambda entry: entry[1][0]):
-        for position, (name, (_, meaning)) in enumerate(entries):
+    for check, measures in sorted(GIVES.items()):
+        for position, (name, meaning) in enumerate(measures.items()):
             escaped = meaning.replace("|", "\\|")
             lines.append(f"| {'' if position else check} | `{name}` | {escaped} |")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from auditor.bias.items import build_items
-from auditor.check import CHECKS
+from auditor.check import checks_of
 from distill.errors import DataError, SpecError, nearest
 from distill.files import digest_of
 from distill.gender.lexicon import load_lexicon
@@ -66,7 +66,7 @@ def outside_spec(
     path = workspace.root / "uploads" / f"bias-sentences-{digest_of(list(texts))[:12]}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     pd.DataFrame({"text": texts}).to_csv(path, index=False)
-    names = [entry.name for entry in CHECKS]
+    names = [entry.name for entry in checks_of("classification")]
     return RunSpec(
         name=f"Bias of {Path(model).name} against {Path(teacher).name}"[:120],
         data=DataSpec(
