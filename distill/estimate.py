@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.arms.sources import arm_seeds
+from distill.endpoint.outlook import REMOTE, label_outlook
 from distill.errors import HeirloomError, PackError, StoreError
 from distill.files import read_json, write_json
 from distill.plugins import ARMS, StageContext
@@ -130,9 +131,9 @@ def _parameters(path: Path) -> int:
 
 
 def teacher_shape(spec: RunSpec) -> Shape | None:
-    """The teacher's shape; None when it is a file of predictions; BERT-base when it has to be fetched first."""
+    """The teacher's shape; None when it is a file of predictions or elsewhere; BERT-base when it has to be fetched first."""
     options = spec.teacher.options
-    if spec.teacher.kind == "predictions":
+    if spec.teacher.kind == "predictions" or spec.teacher.kind in REMOTE:
         return None
     return shape_of(str(options.get("source") or options.get("base") or "")) or BASE
 
@@ -177,6 +178,9 @@ def estimate(spec: RunSpec, cache: Path, splits: dict[str, int], words: float, i
     parts["predictions"] = sum(
         seeds * (FIXED["model"] + asked * tokens * shape.operations / rates["predict"]) for shape, seeds in every
     )
+    candidate = next((shape for arm, shape, _ in models if arm.name == spec.candidate), None)
+    if labels and candidate:  # one seed of it is asked about the pool
+        parts["predictions"] += FIXED["model"] + labels * tokens * candidate.operations / rates["predict"]
     parts["timings"] = _timings(spec, [shape for shape, _ in every], tokens, rates["predict"])
     parts["audit"] = FIXED["audit"] + RESAMPLE * spec.audit.resamples * len(models)
     disk = sum(4 * shape.parameters * seeds for shape, seeds in every) + 400 * (
@@ -189,7 +193,7 @@ def estimate(spec: RunSpec, cache: Path, splits: dict[str, int], words: float, i
         labels=labels,
         disk_bytes=disk,
         memory_bytes=500_000_000 + 20 * largest + 1_000 * sum(splits.values()),
-        spend=0.0,
+        spend=label_outlook(spec, labels, splits, items, words).usd if spec.teacher.kind == "endpoint" else 0.0,
         measured=measured,
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import psutil
 
+from distill.endpoint.outlook import REMOTE, label_outlook, look
 from distill.errors import HeirloomError, nearest
 from distill.estimate import ITEMS, Estimate, estimate, local_folder, shape_of, teacher_shape
 from distill.files import canonical_json
@@ -72,6 +73,8 @@ def preflight(spec: RunSpec, workspace: Workspace, *, items: int = ITEMS) -> Pre
     found += list(_about_audit(spec, examples))
     splits = {str(name): int(n) for name, n in examples.frame["split"].value_counts().items()}
     needed = estimate(spec, workspace.cache, splits, _median_words(data.report), items)
+    if spec.teacher.kind == "endpoint":
+        found += list(_guarded(lambda: _about_endpoint(spec, needed, splits, _median_words(data.report), items)))
     found += list(_about_machine(needed, workspace))
     return Preflight(found, needed)
 
@@ -168,6 +171,8 @@ def _cut_texts(report: dict[str, Any], spec: RunSpec) -> Iterator[PreflightItem]
 
 def _about_teacher(spec: RunSpec, examples: Examples) -> Iterator[PreflightItem]:
     kind, options = spec.teacher.kind, spec.teacher.options
+    if kind in REMOTE:
+        return
     if kind == "predictions":
         yield from _predictions(str(options["path"]), options, examples, "The teacher's file")
         return
@@ -184,6 +189,16 @@ def _about_teacher(spec: RunSpec, examples: Examples) -> Iterator[PreflightItem]
         yield PreflightItem("ok", f"The teacher is fine-tuned on {len(rows):,} human labels.")
     source = str(options.get("source") or options.get("base") or "")
     yield from _model(source, examples, "The teacher", classifier=kind == "checkpoint")
+
+
+def _about_endpoint(
+    spec: RunSpec, needed: Estimate, splits: dict[str, int], words: float, items: int
+) -> Iterator[PreflightItem]:
+    """Key, server, and what the questions will cost. The checks' own sentences are asked only where there are checks that want some."""
+    from distill.teachers.endpoint import EndpointTeacherOptions
+
+    options = EndpointTeacherOptions.model_validate(spec.teacher.options)
+    yield from look(options, label_outlook(spec, needed.labels, splits, items, words))
 
 
 def _model(source: str, examples: Examples, who: str, *, classifier: bool) -> Iterator[PreflightItem]:
