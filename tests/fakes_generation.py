@@ -159,13 +159,13 @@ def make_fake_generation_run(
         write_json(run.arm_folder(arm, number) / "arm.json", card.model_dump())
     for arm, kind, number in [(TEACHER, TEACHER, 0), *_members(made)]:
         for part in ("dev", "test"):
-            rows = examples.part(part)  # type: ignore[arg-type]
+            rows = examples.part(part)
             frame = _answers(rng, rows, written, _level(arm, kind, known), models)
             if answer is not None:
                 frame["answer"] = [answer(text, arm, number) for text in rows.texts]
             if arm == TEACHER:
                 frame["token_text"] = [written[row].split() for row in rows.ids]
-            write_frame(run.prediction_path(arm, number, part), frame)  # type: ignore[arg-type]
+            write_frame(run.prediction_path(arm, number, part), frame)
     if with_items:
         fake_items(run, made, rng, likelihood)
     if timings and models:
