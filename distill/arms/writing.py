@@ -72,11 +72,13 @@ def starting_writer(context: ArmContext, *, other_tokenizer: Literal["refuse", "
         return Start(pick_layers(load_causal(context.teacher.model_dir), wanted_layers(context)), True)
     stage = context.stage
     loaded = load_causal(resolve_causal(str(context.student.checkpoint), stage.cache, stage.monitor))
-    if not context.teacher.model_dir:
+    # a teacher behind an endpoint has no model here, but its tokenizer may be
+    tokens = context.teacher.model_dir or context.teacher.extra.get("tokenizer_dir")
+    if not tokens:
         return Start(loaded, False)
     from transformers import AutoTokenizer
 
-    teacher = AutoTokenizer.from_pretrained(context.teacher.model_dir, local_files_only=True, trust_remote_code=False)
+    teacher = AutoTokenizer.from_pretrained(tokens, local_files_only=True, trust_remote_code=False)
     differs = difference(teacher, loaded.tokenizer)
     if differs is None:
         return Start(loaded, True)

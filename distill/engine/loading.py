@@ -374,16 +374,20 @@ def checkpoint_facts(folder: Path) -> dict[str, Any]:
     config = _json(folder / "config.json", str(folder))
     named = [entry for path in weights if path.suffix == ".safetensors" for entry in header(path).values()]
     layers = next((config[key] for key in ("num_hidden_layers", "n_layers", "num_layers") if key in config), None)
-    fast = folder / "tokenizer.json"
-    slow = tree_digest(folder, "*vocab*") if not fast.exists() else ""
     return {
         "weights_digest": file_digest(weights[0]) if len(weights) == 1 else tree_digest(folder, "*.safetensors"),
-        "tokenizer_digest": slow or file_digest(fast),
+        "tokenizer_digest": tokenizer_digest(folder),
         "parameters": sum(_size(entry["shape"]) for entry in named) if named else None,
         "bytes": sum(path.stat().st_size for path in weights),
         "layers": layers,
         "licence": licence_of(folder),
     }
+
+
+def tokenizer_digest(folder: Path) -> str:
+    """SHA-256 (hex) of a tokenizer: tokenizer.json, or the vocabulary files of one without."""
+    fast = folder / "tokenizer.json"
+    return file_digest(fast) if fast.exists() else tree_digest(folder, "*vocab*")
 
 
 def _size(shape: list[int]) -> int:

@@ -58,7 +58,7 @@ def record_unanswered(context: StageContext, part: str, rows: Examples, answers:
 
 def sentence(part: str, missing: int, total: int, found: pd.DataFrame) -> str:
     """How many, why, and which, in one sentence."""
-    why = found["reason"].str.replace(r"\d\.\d+", "little", regex=True).value_counts()
+    why = found["reason"].str.replace(r"a probability of \d\.\d+", "too little probability", regex=True).value_counts()
     reasons = "; ".join(f"{count:,}: {reason}" for reason, count in why.head(3).items())
     first = ", ".join(str(name) for name in found["row_id"].head(3))
     what = {"pool": "pool texts", "items": "of the checks' sentences"}.get(part, f"{part} rows")
