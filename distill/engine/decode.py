@@ -90,14 +90,14 @@ class LeanDecoder:
 
     def go_on(self, places: Ints, tokens: Tensor) -> Tensor:
         forward = self._forward
-        count = len(places)
-        places = self._filled_up(places)
-        tokens = functional.pad(tokens, (0, len(places) - count))
-        everything = len(places) == len(self._lengths)
-        rows = torch.from_numpy(places).to(forward.device)
-        lengths = self._lengths[rows].clamp(max=self._keys[0].shape[2] - 1)
-        seen = min(-(-(int(lengths[:count].max()) + 1) // STRIDE) * STRIDE, self._keys[0].shape[2])
-        lengths[count:] = 0  # dead rows look at one token, so that nothing in them is infinite
+        chosen = self._filled_up(places)
+        live = torch.from_numpy(np.searchsorted(chosen, places)).to(forward.device)
+        everything = len(chosen) == len(self._lengths)  # then the cache need not be copied
+        rows = torch.from_numpy(chosen).to(forward.device)
+        # a dead row looks at one token, so that nothing in it is infinite, and writes where the next prompt will write over it
+        lengths = torch.zeros_like(rows).index_copy_(0, live, self._lengths[rows[live]])
+        tokens = torch.zeros_like(rows).index_copy_(0, live, tokens)
+        seen = min(-(-(int(lengths.max()) + 1) // STRIDE) * STRIDE, self._keys[0].shape[2])
         states = forward.embed(tokens[:, None])
         turn = forward.turn_at(states, lengths[:, None])
         outside = torch.arange(seen, device=forward.device)[None] > lengths[:, None]
@@ -116,17 +116,17 @@ class LeanDecoder:
             states = states + layer.out(attend(query, keys, values, gaps, forward.scale))
             normed = layer.between(states)
             states = states + layer.down(functional.silu(layer.gate(normed)) * layer.up(normed))
-        self._lengths[rows[:count]] = lengths[:count] + 1
-        return forward.norm(states[:count, 0])  # type: ignore[no-any-return]
+        self._lengths[rows[live]] += 1
+        return forward.norm(states[live, 0])  # type: ignore[no-any-return]
 
     def _filled_up(self, places: Ints) -> Ints:
-        """``places`` and dead ones behind them, so that the number of rows is one of few: see STRIDE."""
+        """``places`` and dead ones among them, rising, so that the number of rows is one of few: see STRIDE."""
         total = len(self._lengths)
         size = total
         while size // 2 >= len(places) and size % 2 == 0:
             size //= 2
         dead = np.setdiff1d(np.arange(total, dtype=np.int64), places)[: size - len(places)]
-        return np.concatenate([places, dead])
+        return np.sort(np.concatenate([places, dead]))
 
 
 class ForeignDecoder:
