@@ -87,6 +87,7 @@ class Ask:
 
 
 Fault = Callable[[Ask], str | None]
+Said = list[tuple[str, float, list[tuple[str, float]]]]
 
 
 def _well(_: Ask) -> None:
@@ -106,6 +107,7 @@ class FaultServer:
         pause: seconds before each answer.
         billed: how often each text was answered with a status 200 and at least a part of an answer.
         times: monotonic time of each request.
+        split: a story's text into tokens.
         most: largest number of requests under way at once.
     """
 
@@ -115,6 +117,7 @@ class FaultServer:
     pause: float = 0.0
     port: int = 0
     model: str = MODEL
+    split: Callable[[str], list[str]] = field(default=lambda text: re.findall(r"\s?\w+", text))
     asks: list[Ask] = field(default_factory=list)
     billed: Counter[str] = field(default_factory=Counter)
     keys_seen: set[str] = field(default_factory=set)
@@ -258,7 +261,7 @@ class FaultServer:
     def _answer(self, body: dict[str, Any], text: str, fault: str) -> dict[str, Any]:
         tokens = {"nonsense": [("Well", -0.1, [("Well", -0.1), ("Hm", -2.5)])], "empty": []}.get(fault)
         if tokens is None:
-            tokens = _label(body, text) or _story(text, int(body.get("max_tokens", 16)))
+            tokens = _label(body, text) or self._story(text, int(body.get("max_tokens", 16)))
         if fault == "merged":
             tokens = [
                 (a[0] + b[0], a[1] + b[1], [(a[0] + b[0], a[1] + b[1])])
@@ -284,8 +287,10 @@ class FaultServer:
         usage = {"prompt_tokens": len(prompt) // 4, "completion_tokens": len(tokens)}
         return {"id": "x", "model": model, "choices": [choice], "usage": {**usage, "total_tokens": sum(usage.values())}}
 
-
-Said = list[tuple[str, float, list[tuple[str, float]]]]
+    def _story(self, prompt: str, most: int) -> Said:
+        """The words of the prompt in reverse."""
+        tokens = self.split(" ".join(re.findall(r"\w+", prompt)[::-1]))[:most]
+        return [(token, -0.3, [(token, -0.3), (" so", -1.8)]) for token in tokens]
 
 
 def _text_of(body: dict[str, Any]) -> str:
@@ -314,15 +319,6 @@ def _label(body: dict[str, Any], text: str) -> Said | None:
         rest = next(name[3:] for name in names if name.startswith(best[0]))
         tokens.append((rest, -0.001, [(rest, -0.001)]))
     return tokens
-
-
-def _story(prompt: str, most: int) -> Said:
-    """Words of the prompt in reverse, one token each."""
-    words = re.findall(r"\w+", prompt)[::-1][:most]
-    return [
-        ((" " if n else "") + word, -0.3, [((" " if n else "") + word, -0.3), (" so", -1.8)])
-        for n, word in enumerate(words)
-    ]
 
 
 def _chat_logprobs(tokens: Said, top: int) -> dict[str, Any]:

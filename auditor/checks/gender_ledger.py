@@ -58,7 +58,7 @@ def gender_ledger(audit: AuditInput, options: LedgerOptions) -> CheckResult:
 
 def _gender(audit: AuditInput, options: LedgerOptions, part: Any) -> Strings:
     """The user's gender column, or whom the words of the text mention."""
-    rows = audit.examples.part(part)
+    rows = audit.test if part == "test" else audit.examples.part(part)
     if options.column in rows.groups:
         return np.array([str(value).strip().lower() for value in rows.groups[options.column]], dtype=object)
     lexicon = lexicon_of(audit.spec, options)

@@ -198,7 +198,7 @@ def _without_texts(path: Path, salts: Mapping[str, str]) -> bytes:
             keyed_digest(content, salts[row]) if row in salts else ""
             for row, content in zip(frame["row_id"], frame["content_id"], strict=True)
         ]
-    for column, blank in (("text", ""), ("pair", None)):
+    for column, blank in (("text", ""), ("pair", None), ("raw_answer", "")):
         if column in frame.columns:
             frame.loc[mine, column] = blank
     table = pa.Table.from_pandas(frame, preserve_index=False)

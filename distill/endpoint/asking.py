@@ -83,6 +83,7 @@ class Endpoint:
                 secret = read_secret(self.options.api_key_env)
                 asking = _Asking(self.options, secret, store, self._run, use, monitor, outcome, len(questions))
                 asyncio.run(asking.everything(missing))
+                monitor.note(f"{self.options.host}: {outcome.asked:,} answers now. {bill(self.options, outcome.spent)}")
             return outcome
 
     def spent(self) -> tuple[Spent, dict[str, int]]:
@@ -97,6 +98,13 @@ class Endpoint:
             yield store
         finally:
             store.close()
+
+
+def bill(options: EndpointOptions, spent: Spent) -> str:
+    """What a run has used, in a sentence."""
+    priced = bool(options.usd_per_million_in or options.usd_per_million_out)
+    money = f", {spent.usd:,.4f} USD" if priced else "; no prices are set, so money is not counted"
+    return f"The run has used {spent.tokens:,} tokens in {spent.requests:,} requests so far{money}."
 
 
 def _count(outcome: Outcome, answer: Answer) -> None:

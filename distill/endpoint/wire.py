@@ -176,10 +176,11 @@ def _tokens(logprobs: Mapping[str, Any]) -> tuple[Token, ...]:
 
 
 def _choice(entry: Mapping[str, Any]) -> Choice:
-    text, raw = str(entry["token"]), entry.get("bytes")
+    text, said = str(entry["token"]), entry.get("bytes")
+    raw = None if said is None else bytes(said)
     # bytes only where the text does not say them: half of a character, say
-    odd = raw is not None and bytes(raw) != text.encode("utf-8", "surrogatepass")
-    return Choice(text, _logprob(entry["logprob"]), bytes(raw) if odd else None)
+    plain = raw is None or raw == text.encode("utf-8", "surrogatepass")
+    return Choice(text, _logprob(entry["logprob"]), None if plain else raw)
 
 
 def _logprob(value: object) -> float:

@@ -72,7 +72,12 @@ class EndpointTeacher:
         }
         replies = _Replies(self.verbaliser)
         outcome = self.endpoint.ask(questions, replies.take, monitor)
-        return replies.answers(keys, outcome)
+        found = replies.answers(keys, outcome)
+        hard = int(found.usable.sum()) - found.facts["with_logprobs"]
+        if hard > 0 and monitor.stage_name == "labels":
+            which = "The endpoint gives" if hard == int(found.usable.sum()) else f"To {hard:,} texts the endpoint gives"
+            monitor.note(f"{which} no log-probabilities: its labels are hard, with probability 1.", warning=True)
+        return found
 
 
 class _Replies:

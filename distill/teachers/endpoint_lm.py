@@ -87,7 +87,8 @@ class EndpointWriter:
         from distill.engine.chat import render
 
         tokenizer, _ = self._tokens()
-        return list(render(tokenizer, [q.text for q in questions], asking.system, asking.max_prompt_tokens).ids)
+        rendered = render(tokenizer, [q.text for q in questions], asking.system, asking.max_prompt_tokens)
+        return [ids.tolist() for ids in rendered.ids]
 
     def _written(self, question: Question, prompt: Sequence[int], kept: Kept, why: Counter[str]) -> Written:
         answer, signal = kept.answer, self._signal(question, prompt, kept, why)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distill.endpoint.verbalise import Form, Verbaliser
+from distill.endpoint.verbalise import Form, Reading, Verbaliser
 from distill.endpoint.wire import Answer, Choice, Token
 from distill.errors import SpecError
+from distill.types import Floats
 
 LABELS = ("negative", "neutral", "positive")
 
@@ -32,16 +33,21 @@ def _answer(*tokens: list[tuple[str, float]], text: str | None = None) -> Answer
     return Answer(said, "stop", tuple(made), 1, 1, "m")
 
 
+def _probs(found: Reading) -> Floats:
+    assert found.probs is not None
+    return found.probs
+
+
 def test_letters_in_all_spellings_are_summed() -> None:
     reading = _verbaliser().read(_answer([("B", 0.5), (" B", 0.1), ("b", 0.1), ("A", 0.2), ("C", 0.05), ("x", 0.05)]))
     assert reading.exact
-    np.testing.assert_allclose(reading.probs, np.array([0.2, 0.7, 0.05]) / 0.95)
+    np.testing.assert_allclose(_probs(reading), np.array([0.2, 0.7, 0.05]) / 0.95)
 
 
 def test_a_label_beyond_the_top_gets_the_most_that_it_can_have() -> None:
     reading = _verbaliser().read(_answer([("A", 0.9), ("x", 0.04)]))
     # 0.06 are left for two labels, and neither can be more probable than the least of the top
-    np.testing.assert_allclose(reading.probs, np.array([0.9, 0.03, 0.03]) / 0.96)
+    np.testing.assert_allclose(_probs(reading), np.array([0.9, 0.03, 0.03]) / 0.96)
 
 
 def test_too_little_mass_is_no_answer() -> None:
@@ -60,7 +66,7 @@ def test_a_letter_that_begins_a_sentence_is_no_answer() -> None:
 
 def test_names_by_their_first_token() -> None:
     reading = _verbaliser("name").read(_answer([("neg", 0.6), ("pos", 0.3), ("Neu", 0.05)], [("ative", 1.0)]))
-    np.testing.assert_allclose(reading.probs, np.array([0.6, 0.05, 0.3]) / 0.95)
+    np.testing.assert_allclose(_probs(reading), np.array([0.6, 0.05, 0.3]) / 0.95)
 
 
 def test_names_that_begin_alike_are_told_apart_where_they_part() -> None:
@@ -68,7 +74,7 @@ def test_names_that_begin_alike_are_told_apart_where_they_part() -> None:
     found = _verbaliser("name", labels).read(
         _answer([("ref", 0.8), ("other", 0.2)], [("und", 1.0)], [(" request", 0.75), (" status", 0.25)])
     )
-    np.testing.assert_allclose(found.probs, [0.6, 0.2, 0.2])
+    np.testing.assert_allclose(_probs(found), [0.6, 0.2, 0.2])
     # where the way that was taken was another, the shared beginning could be either: its mass belongs to nobody
     other = _verbaliser("name", labels, least_mass=0.7).read(_answer([("other", 0.6), ("ref", 0.4)]))
     assert other.probs is None
@@ -77,7 +83,7 @@ def test_names_that_begin_alike_are_told_apart_where_they_part() -> None:
 def test_a_name_that_is_the_beginning_of_another() -> None:
     labels = ("pos", "positive")
     short = _verbaliser("name", labels).read(_answer([("pos", 0.9), ("x", 0.1)], [(".", 0.8), ("itive", 0.2)]))
-    np.testing.assert_allclose(short.probs, [0.8, 0.2], atol=1e-9)
+    np.testing.assert_allclose(_probs(short), [0.8, 0.2], atol=1e-9)
 
 
 def test_a_name_that_turns_into_another_word_is_no_answer() -> None:
