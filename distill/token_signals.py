@@ -23,6 +23,10 @@ from distill.files import atomic_path
 
 STEP: Final = 0.06  # nats; mean |Δ log p| is a quarter of it
 FLOOR: Final = 60.0  # nats: a log-probability below minus this is stored as minus this
+# steps of like size are stored together: between the first ranks they are large, between the last nearly always 0 or 1
+BANDS: Final = (slice(0, 3), slice(3, 10), slice(10, 25), slice(25, None))
+_BAND_NAMES: Final = tuple(f"steps_{number}" for number in range(len(BANDS)))
+OVER: Final = 255  # a step of this size or more stands in a place of its own
 LEVEL: Final = 12  # of zstd: slower ones save less than a byte a token
 
 Int32s = npt.NDArray[np.int32]
@@ -74,12 +78,14 @@ def write_signals(path: Path, signals: Sequence[TokenSignal], columns: dict[str,
     """
     packed = [_pack(signal) for signal in signals]
     arrays: dict[str, Any] = {"row_id": [signal.row_id for signal in signals], **(columns or {})}
-    for name in ("prompt", "answer", "high", "low", "first", "steps", "tail"):
+    for name in ("prompt", "answer", "high", "low", "first", *_BAND_NAMES, "over", "tail"):
         arrays[name] = pa.array([row[name] for row in packed], pa.binary())
     k = int(signals[0].topk_ids.shape[1]) if signals else 0
     table = pa.table(arrays).replace_schema_metadata({"heirloom.k": str(k), "heirloom.step": repr(STEP)})
     with atomic_path(path) as part:
-        pq.write_table(table, part, compression="zstd", compression_level=LEVEL, use_dictionary=False)
+        pq.write_table(
+            table, part, compression="zstd", compression_level=LEVEL, use_dictionary=False, write_statistics=False
+        )
 
 
 def read_signals(path: Path) -> list[TokenSignal]:
@@ -116,6 +122,7 @@ def _pack(signal: TokenSignal) -> dict[str, bytes]:
     ids = np.take_along_axis(signal.topk_ids, order, axis=1).astype(np.uint32)
     levels = _levels(np.take_along_axis(signal.topk_logprobs, order, axis=1))
     steps = np.diff(levels, axis=1).astype("<u2")
+    small = np.minimum(steps, OVER).astype("u1")
     wide = bool(ids.size) and int(ids.max()) > 0xFFFF  # vocabularies beyond 65,536 need a third byte
     return {
         "prompt": signal.prompt_ids.astype("<i4").tobytes(),
@@ -123,7 +130,8 @@ def _pack(signal: TokenSignal) -> dict[str, bytes]:
         "high": (ids >> 8).astype("<u4" if wide else "u1").tobytes(),
         "low": (ids & 0xFF).astype("u1").tobytes(),
         "first": levels[:, 0].astype("<u2").tobytes() if levels.size else b"",
-        "steps": _bytes_apart(steps),
+        **{name: small[:, band].tobytes() for name, band in zip(_BAND_NAMES, BANDS, strict=True)},
+        "over": steps[steps >= OVER].tobytes(),
         "tail": _bytes_apart(_levels(np.log(np.maximum(signal.tail, np.exp(-FLOOR)))).astype("<u2")),
     }
 
@@ -151,7 +159,12 @@ def _unpack(row: dict[str, Any], k: int, step: float) -> TokenSignal:
     high = np.frombuffer(row["high"], dtype="<u4" if wide else "u1").astype(np.int32).reshape(t, k)
     low = np.frombuffer(row["low"], dtype="u1").astype(np.int32).reshape(t, k)
     first = np.frombuffer(row["first"], dtype="<u2").astype(np.int64).reshape(t, 1)
-    steps = _together(row["steps"]).reshape(t, max(0, k - 1))
+    widths = [len(range(max(0, k - 1))[band]) for band in BANDS]
+    parts = [
+        np.frombuffer(row[name], dtype="u1").reshape(t, width) for name, width in zip(_BAND_NAMES, widths, strict=True)
+    ]
+    steps = np.concatenate(parts, axis=1).astype(np.int64)
+    steps[steps == OVER] = np.frombuffer(row["over"], dtype="<u2")
     levels = np.concatenate([first, first + np.cumsum(steps, axis=1)], axis=1)
     logprobs, log_tail = -step * levels, -step * _together(row["tail"])[:, None]
     everything = np.concatenate([logprobs, log_tail], axis=1)

@@ -22,7 +22,7 @@ from distill.spec import GenerationSpec
 from distill.store import ModelCard
 from distill.token_signals import TokenSignal, columns_of, iterate, write_signals
 
-SHARD = 128  # answers between two points from which an interrupted labelling goes on
+SHARD = 256  # answers between two points from which an interrupted labelling goes on
 Finish = Literal["stop", "length", "empty"]
 _EMPTY = np.zeros(0, dtype=np.int32)
 

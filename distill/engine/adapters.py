@@ -44,7 +44,6 @@ def merged(loaded: LoadedCausal) -> LoadedCausal:
             module.merge()
             parent, _, last = name.rpartition(".")
             setattr(model.get_submodule(parent) if parent else model, last, module.get_base_layer())
-    for attribute in ("peft_config", "_hf_peft_config_loaded"):
-        if hasattr(model, attribute):
-            delattr(model, attribute)
+    model.__dict__.pop("peft_config", None)  # else it would be saved as adapters
+    model._hf_peft_config_loaded = False
     return with_model(loaded, model)

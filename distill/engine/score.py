@@ -55,7 +55,7 @@ def batches_of(lengths: Ints, tokens: int = TOKENS) -> list[Ints]:
     order = np.argsort(-lengths, kind="stable").astype(np.int64)
     batches, start = [], 0
     while start < len(order):
-        size = max(1, tokens // rounded(int(lengths[order[start]])))
+        size = max(1, tokens // rounded(max(1, int(lengths[order[start]]))))
         batches.append(order[start : start + size])
         start += size
     return batches
@@ -98,7 +98,7 @@ def top_of(model: LanguageModel, states: Tensor, k: int) -> tuple[Int32s, Float3
 
 def padded(texts: Sequence[Int32s], device: torch.device) -> Tensor:
     """Token ids padded on the right, [n, width]; the width is one of few."""
-    width = rounded(max(len(text) for text in texts))
+    width = rounded(max(1, *(len(text) for text in texts)))
     ids = np.zeros((len(texts), width), dtype=np.int64)
     for row, text in enumerate(texts):
         ids[row, : len(text)] = text

@@ -42,6 +42,7 @@ def tiny_lm(
     tokenizer = _tokenizer(vocabulary)
     size = len(tokenizer) + 8  # padded, as many are; some tokenizers add a token of their own when they are loaded
     shared = {"vocab_size": size, "bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0, "initializer_range": 0.3}
+    still = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     shape = {
         "hidden_size": 32,
         "intermediate_size": 48,
@@ -52,7 +53,9 @@ def tiny_lm(
     }
     torch.manual_seed(seed)
     if kind == "gpt2":
-        model: Any = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=layers, n_head=4, n_positions=256, **shared))
+        model: Any = GPT2LMHeadModel(
+            GPT2Config(n_embd=32, n_layer=layers, n_head=4, n_positions=256, **still, **shared)
+        )
     elif kind == "qwen2":
         model = Qwen2ForCausalLM(Qwen2Config(tie_word_embeddings=False, **shape, **shared))
     else:
