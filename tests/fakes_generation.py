@@ -351,7 +351,7 @@ def _timings(spec: RunSpec, rng: np.random.Generator, levels: Mapping[str, Langu
             busy = float(rng.lognormal(0.0, 0.15))
             for arm, kind, seed in members:
                 ms = _level(arm, kind, levels).ms * (1.0 if threads == 1 else 0.7) * busy
-                for mode, tokens, times in (("first_token", 40, 4.0), ("per_token", 16, 16.0)):
+                for mode, tokens, times in (("first_token", 1, 4.0), ("per_token", 16, 16.0)):
                     seconds = ms * times / 1e3 * float(rng.lognormal(0, 0.05))
                     rows.append(_timing(arm, seed, mode, threads, 1, turn, tokens, seconds))
     for batch in latency.batch_sizes:

@@ -11,7 +11,7 @@ from auditor.check import AuditInput, check
 from auditor.types import CheckResult, Measure
 from distill.arms.sources import chain
 from distill.errors import SpecError
-from distill.plugins import NoOptions
+from distill.plugins import BOTH, NoOptions
 from distill.provenance import WATTS_PER_CORE
 from distill.store import ModelCard
 
@@ -20,6 +20,7 @@ from distill.store import ModelCard
     "alternatives",
     "What did each way to a small model cost to make?",
     needs={"models"},
+    tasks=BOTH,
     measures={
         "making_seconds": "Seconds of training and converting one model of the arm, what it is made from included.",
         "making_energy_kwh": "Energy of that: seconds × all cores × an assumed power. An estimate.",

@@ -17,6 +17,7 @@ from auditor.measuring import measured, share
 from auditor.stats.proportions import wilson
 from auditor.types import CheckResult, Finding, Measure
 from distill.data.near_duplicates import find_matches
+from distill.plugins import BOTH
 from distill.spec import Part
 from distill.types import Examples
 
@@ -36,6 +37,7 @@ class ContaminationOptions(Part):
     "contamination",
     "Had teacher or student seen the test before?",
     needs={"texts"},
+    tasks=BOTH,
     options=ContaminationOptions,
     measures={
         "shared_ngrams": "Share of texts with a run of 13 words that also stands in the training texts.",

@@ -9,6 +9,7 @@ from auditor.check import AuditInput, check
 from auditor.measuring import measured
 from auditor.stats.interval import Interval
 from auditor.types import CheckResult, Finding, Measure
+from distill.plugins import BOTH
 from distill.spec import Part
 from distill.store import TEACHER
 from distill.types import Floats, Ints
@@ -25,6 +26,7 @@ class DriftOptions(Part):
     "drift",
     "Is the pool like the test, in labels and in length?",
     needs={"probabilities", "synthetic_labels", "texts"},
+    tasks=BOTH,
     options=DriftOptions,
     measures={
         "label_drift": "Total variation distance between the teacher's labels on pool and test (0 = same mix).",
@@ -34,17 +36,19 @@ class DriftOptions(Part):
 def drift(audit: AuditInput, options: DriftOptions) -> CheckResult:
     """Both distances with bootstrap intervals; the null value that chance alone would give stands in ``detail``."""
     rng = np.random.default_rng(audit.spec.audit.seed)
+    length_pool = _lengths(audit.examples.part("pool").texts)
+    length_test = _lengths(audit.test.texts)
+    measures = [_labels(audit, options, rng)] if audit.labels else []
+    measures.append(_length_drift(length_pool, length_test, options, rng))
+    findings = [_finding(m) for m in measures if m.low is not None and m.low > options.tolerated]
+    return CheckResult(name="drift", measures=tuple(measures), findings=tuple(findings))
+
+
+def _labels(audit: AuditInput, options: DriftOptions, rng: np.random.Generator) -> Measure:
     classes = len(audit.labels)
     pool = audit.synthetic["label"].to_numpy(dtype=np.int64)
     test = np.asarray(audit.signal(TEACHER, 0).argmax)
-    length_pool = _lengths(audit.examples.part("pool").texts)
-    length_test = _lengths(audit.test.texts)
-    measures = [
-        _label_drift(np.bincount(pool, minlength=classes), np.bincount(test, minlength=classes), options, rng),
-        _length_drift(length_pool, length_test, options, rng),
-    ]
-    findings = [_finding(m) for m in measures if m.low is not None and m.low > options.tolerated]
-    return CheckResult(name="drift", measures=tuple(measures), findings=tuple(findings))
+    return _label_drift(np.bincount(pool, minlength=classes), np.bincount(test, minlength=classes), options, rng)
 
 
 def _lengths(texts: list[str]) -> Ints:

@@ -77,8 +77,8 @@ def gender_bias(audit: AuditInput, options: GenderBiasOptions) -> CheckResult:
     found = audit_gaps(
         frame, index, scores, pairs, margin=audit.spec.audit.bias_margin, quality=scorer.quality(), **settings
     )
-    measures = [m for gap in found.arms for m in _gap_measures(gap, audit.seeds(gap.arm), found)]
-    measures += [m for change in found.changes for m in _change_measures(change, control)]
+    measures = [m for gap in found.arms for m in gap_measures(gap, audit.seeds(gap.arm), found)]
+    measures += [m for change in found.changes for m in change_measures(change, control)]
     tables: dict[str, list[dict[str, Any]]] = {"occupations": []}
     for arm in scorer.arms:
         if not found.arm(arm).gap.known:
@@ -98,8 +98,9 @@ def gender_bias(audit: AuditInput, options: GenderBiasOptions) -> CheckResult:
     return CheckResult(name=NAME, measures=tuple(measures), findings=_findings(found, audit, control), tables=tables)
 
 
-def _gap_measures(gap: ArmGap, seeds: list[int], found: GapAudit) -> list[Measure]:
-    common: dict[str, Any] = {"arm": gap.arm, "n": found.pairs, "unit": "probability"}
+def gap_measures(gap: ArmGap, seeds: list[int], found: GapAudit, group: str | None = None) -> list[Measure]:
+    """Gap, signed gap and the gap of each seed of one arm; ``group`` names the test set where there are several."""
+    common: dict[str, Any] = {"arm": gap.arm, "n": found.pairs, "unit": "probability", "group": group}
     detail = {"problem": gap.problem, "squared": finite(gap.squared), "cells": found.cells}
     by_seed = [
         Measure(name="gender_bias", value=finite(value), seed=seed, higher_is_better=False, **common)
@@ -112,7 +113,8 @@ def _gap_measures(gap: ArmGap, seeds: list[int], found: GapAudit) -> list[Measur
     ]
 
 
-def _change_measures(change: GapChange, control: str | None) -> list[Measure]:
+def change_measures(change: GapChange, control: str | None, group: str | None = None) -> list[Measure]:
+    """The change against the teacher (and what compression did), or against the control: what distillation did."""
     detail = {
         "verdict": change.word,
         "margin": change.margin,
@@ -121,7 +123,12 @@ def _change_measures(change: GapChange, control: str | None) -> list[Measure]:
         "inner_high": finite(change.change_inner.high),
         "reason": change.reason,
     }
-    common: dict[str, Any] = {"versus": change.reference, "n": change.pairs, "higher_is_better": False}
+    common: dict[str, Any] = {
+        "versus": change.reference,
+        "n": change.pairs,
+        "higher_is_better": False,
+        "group": group,
+    }
     if change.reference != TEACHER:
         name = "gender_bias_added_by_distillation"
         return [measured(name, change.change, change.candidate, unit="probability", detail=detail, **common)]
@@ -161,7 +168,7 @@ def _findings(found: GapAudit, audit: AuditInput, control: str | None) -> tuple[
         if change.candidate != candidate:
             continue
         what = "Distillation" if change.reference == TEACHER else "Soft targets, against hard labels,"
-        evidence = tuple(_change_measures(change, control))
+        evidence = tuple(change_measures(change, control))
         action = "See the pairs on the page Bias, or run again with a mitigation." if change.word == "amplified" else ""
         findings.append(
             Finding(

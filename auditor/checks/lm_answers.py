@@ -13,6 +13,7 @@ import numpy as np
 from auditor.check import AuditInput, check
 from auditor.language import Resampled, answers, compared, resampled, share_change
 from auditor.measuring import bootstrapped, bracket, control_of, proportion
+from auditor.stats.bootstrap import Bootstrap
 from auditor.stats.text import exact_match, rouge_l, token_f1
 from auditor.types import CheckResult, Finding, Measure
 from distill.plugins import GENERATION, NoOptions
@@ -75,13 +76,17 @@ def _against(
                 settings = {"resamples": audit.spec.audit.resamples, "seed": audit.spec.audit.seed}
                 measures.append(proportion(name, scores[arm][:, known], arm, **settings, **more))
             else:
-                measures.append(bootstrapped(name, whole.of(lambda of, a=arm: of(a)), arm, **more))
+                measures.append(bootstrapped(name, _mean(whole, arm), arm, **more))
             others_of = {"answer_difference": TEACHER if group == REFERENCE else None, "answer_over_control": control}
             for change, versus in others_of.items():
                 if versus in written and arm not in (TEACHER, versus):
                     pair = scores[str(versus)][:, known], scores[arm][:, known]
                     measures.append(_compared(audit, change, whole, pair, (arm, str(versus)), name, group))
     return measures
+
+
+def _mean(whole: Resampled, arm: str) -> Bootstrap:
+    return whole.of(lambda of: of(arm))
 
 
 def _scores(figure: Callable[[str, str], float], seeds: list[list[str]], others: list[str]) -> Floats:
@@ -100,7 +105,7 @@ def _compared(
 ) -> Measure:
     """Arm against versus on one figure; ``pair`` are the scores of versus and arm."""
     arm, versus = names
-    more = {"group": f"{figure}, {group}"}
+    more: dict[str, Any] = {"group": f"{figure}, {group}"}
     if figure in EITHER_OR:
         return share_change(audit, change, *pair, arm, versus, **more)
     return compared(change, whole.of(lambda of: of(arm) - of(versus)), arm, versus, audit.spec.audit.margin, **more)

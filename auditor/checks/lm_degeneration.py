@@ -98,7 +98,7 @@ def _measures(audit: AuditInput, name: str, values: dict[str, Floats]) -> list[M
     for arm, mine in values.items():
         kept = np.isfinite(mine).all(axis=0)
         measures += _one(audit, name, mine, kept, arm, better, settings)
-        both = kept & np.isfinite(teacher).all(axis=0)
+        both = np.asarray(kept & np.isfinite(teacher).all(axis=0), dtype=np.bool_)
         if arm == TEACHER or both.sum() < 2:
             continue
         if name in SHARES:
@@ -165,12 +165,10 @@ def _findings(audit: AuditInput, measures: list[Measure]) -> list[Finding]:
                 action=_action(name),
             )
         )
-    mine = found.get(("repetition_rate", candidate))
-    if not worse and mine is not None:
-        claim = (
-            f"'{candidate}' degenerates no more than its teacher; {share(mine.value)} of its runs of words are repeats."
-        )
-        findings.append(Finding(check=NAME, severity="info", claim=claim, evidence=(mine,)))
+    repeats = found.get(("repetition_rate", candidate))
+    if not worse and repeats is not None:
+        claim = f"'{candidate}' degenerates no more than its teacher; {share(repeats.value)} of its runs of words are repeats."
+        findings.append(Finding(check=NAME, severity="info", claim=claim, evidence=(repeats,)))
     return findings
 
 

@@ -192,9 +192,7 @@ def _places(audit: AuditInput, arm: str) -> list[dict[str, Any]]:
     p = [np.asarray(one, dtype=np.float64) for frame in frames for one in frame["token_p"]]
     kl = [np.asarray(one, dtype=np.float64) for frame in frames for one in frame["token_kl"]]
     for first, last in PLACES:
-        chosen, spread = (
-            np.concatenate([one[first - 1 : last] for one in lists]) if lists else [] for lists in (p, kl)
-        )
+        chosen, spread = (_between(lists, first, last) for lists in (p, kl))
         if len(chosen):
             rows.append(
                 {
@@ -207,6 +205,11 @@ def _places(audit: AuditInput, arm: str) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def _between(lists: list[Floats], first: int, last: int) -> Floats:
+    parts = [one[first - 1 : last] for one in lists]
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
 def _findings(audit: AuditInput, measures: list[Measure]) -> list[Finding]:

@@ -13,6 +13,7 @@ from auditor.stats.proportions import wilson
 from auditor.types import CheckResult, Finding
 from distill.data.personal import Span, find
 from distill.errors import DataError
+from distill.plugins import BOTH
 from distill.spec import Part
 
 PUBLIC = {"handle"}  # written to be seen, unlike an address or a number
@@ -31,6 +32,7 @@ class PersonalDataOptions(Part):
     "personal_data",
     "Which personal data did the teacher see?",
     needs={"texts"},
+    tasks=BOTH,
     options=PersonalDataOptions,
     measures={"personal_data": "Share of the texts given to the teacher in which personal data of a kind stand."},
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from auditor.check import AuditInput, check
 from auditor.types import CheckResult, Finding, Measure
-from distill.plugins import NoOptions
+from distill.plugins import BOTH, NoOptions
 from distill.store import TEACHER, ModelCard
 
 TOO_SMALL = 95.0  # % fewer parameters, beyond which publications warn of a major drop in quality
@@ -16,6 +16,7 @@ TOO_SMALL = 95.0  # % fewer parameters, beyond which publications warn of a majo
     "size",
     "How large is each model, on disk and in memory?",
     needs={"models"},
+    tasks=BOTH,
     measures={
         "size_bytes": "Bytes of the weights on disk.",
         "parameters": "Number of weights.",
