@@ -199,6 +199,13 @@ def _about_endpoint(
 
     options = EndpointTeacherOptions.model_validate(spec.teacher.options)
     yield from look(options, label_outlook(spec, needed.labels, splits, items, words))
+    timed = [gate.measure for gate in spec.audit.gates if gate.required and gate.measure.startswith("latency")]
+    if timed:
+        yield PreflightItem(
+            "warn",
+            f"The gate on {timed[0]} cannot be decided, because a teacher elsewhere cannot be timed: the verdict will be 'cannot tell'.",
+            "Leave that gate out of audit.gates, or make it advisory.",
+        )
 
 
 def _model(source: str, examples: Examples, who: str, *, classifier: bool) -> Iterator[PreflightItem]:

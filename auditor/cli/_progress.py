@@ -61,7 +61,8 @@ def _show(event: events.Event, bars: Progress, tasks: dict[str, TaskID]) -> None
         tasks.setdefault(event.stage, bars.add_task(event.stage, total=event.total, note=plain(event.note)))
     elif isinstance(event, events.Progress) and event.stage in tasks:
         rate = f"{event.rate:,.0f} {event.unit}/s" if event.rate else ""
-        note = plain(" ".join(part for part in (rate, event.note) if part))
+        spend = f"{event.spend:,.2f} USD" if event.spend else ""
+        note = plain(" ".join(part for part in (rate, spend, event.note) if part))
         bars.update(tasks[event.stage], completed=event.step, total=event.total, note=note)
     elif isinstance(event, events.Finished):
         note = "already there" if event.reused else f"{event.seconds:,.1f} s"

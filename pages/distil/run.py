@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from distill.events import STAGES, Curve, Event
+from distill.stages.unanswered import FILE as UNANSWERED
 from distill.store import Run, Status
 from pages.ui import actions, cache, charts, figures, frame, overview, page, palette, parts, words
 from pages.ui.compare_charts import arm_label, kind_of
@@ -25,6 +26,7 @@ PAGE = PageInfo(
     question="How is it going?",
     needs_run="any",
 )
+UNANSWERED_ROWS = 500
 LOG_LINES = 400
 
 
@@ -158,11 +160,42 @@ def _curve(run: Run, table: pd.DataFrame, is_loss: bool) -> go.Figure:
 def _folded(run: Run) -> None:
     with st.expander("Log", icon=":material/notes:"):
         page.live(lambda: _log(run.id), while_active=overview.run_line(run).active, every=4.0)
+    _unanswered(run)
     with st.expander("Spec", icon=":material/description:"):
         st.caption("Everything that decides the outcome. Copy it into a file for `heirloom run SPEC.yaml`.")
         st.code(visible(run.spec.to_yaml(), 100_000), language="yaml")
     with st.expander("Provenance", icon=":material/fingerprint:"):
         _provenance(run)
+
+
+def _unanswered(run: Run) -> None:
+    """Texts to which a teacher over the network gave no usable answer; nothing where there are none."""
+    path = run.folder / UNANSWERED
+    if not path.exists():
+        return
+    found = cache.table(path)
+    if found.empty:
+        return
+    with st.expander(f"Without a usable answer ({len(found):,})", icon=":material/help:"):
+        st.caption(
+            "What the teacher said to these texts names none of the labels. They are left out of training, and out of every comparison "
+            "for all arms; nothing is guessed."
+        )
+        shown = found.head(UNANSWERED_ROWS)
+        charts.frame(
+            pd.DataFrame(
+                {
+                    "set": shown["part"],
+                    "row": shown["row_id"],
+                    "text": shown["text"],
+                    "its answer": shown["raw_answer"],
+                    "why it is none": shown["reason"],
+                }
+            ),
+            key="unanswered_table",
+        )
+        if len(found) > len(shown):
+            st.caption(f"The first {len(shown):,} of {len(found):,}; all are in {UNANSWERED}.")
 
 
 def _log(run_id: str) -> None:

@@ -29,6 +29,7 @@ class RunLine:
         progress: share of the current stage that is done, 0..1.
         rate: in ``unit`` per second; ``left`` in seconds.
         kept: share of the teacher's accuracy (agreement where no human label stands behind it) that the candidate keeps.
+        spend: USD that a teacher over the network has taken so far; None where nobody is paid.
         speedup: teacher's batch-1 latency over the candidate's.
     """
 
@@ -50,6 +51,7 @@ class RunLine:
     bias: Measure | None
     gates: tuple[GateResult, ...]
     parent: str | None
+    spend: float | None = None
 
     @property
     def active(self) -> bool:
@@ -129,6 +131,7 @@ def make_line(run: Run, status: Status) -> RunLine:
         bias=first_measure(report, BIAS, candidate),
         gates=report.gates if report else (),
         parent=run.spec.parent,
+        spend=progress.spend if progress else None,
     )
 
 
@@ -165,6 +168,8 @@ def progress_text(line: RunLine) -> str:
         pieces.append(f"{100 * line.progress:.0f} %")
     if line.rate:
         pieces.append(f"{figures.figure(line.rate)} {escaped(line.unit or 'steps')}/s")
+    if line.spend:
+        pieces.append(f"{figures.money(line.spend)} spent")
     if line.left:
         pieces.append(f"about {figures.duration(line.left)} left")
     return "● " + " · ".join(pieces)
