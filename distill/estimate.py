@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.arms.sources import arm_seeds
-from distill.endpoint.outlook import REMOTE, label_outlook
+from distill.endpoint.outlook import REMOTE, outlook_of
 from distill.errors import HeirloomError, PackError, StoreError
 from distill.files import read_json, write_json
 from distill.plugins import ARMS, StageContext
@@ -186,6 +186,7 @@ def estimate(spec: RunSpec, cache: Path, splits: dict[str, int], words: float, i
     disk = sum(4 * shape.parameters * seeds for shape, seeds in every) + 400 * (
         sum(splits.values()) + len(every) * asked
     )
+    elsewhere = outlook_of(spec, labels, splits, items, words)
     largest = max((shape.parameters for shape, _ in every), default=0)
     return Estimate(
         seconds=sum(parts.values()),
@@ -193,7 +194,7 @@ def estimate(spec: RunSpec, cache: Path, splits: dict[str, int], words: float, i
         labels=labels,
         disk_bytes=disk,
         memory_bytes=500_000_000 + 20 * largest + 1_000 * sum(splits.values()),
-        spend=label_outlook(spec, labels, splits, items, words).usd if spec.teacher.kind == "endpoint" else 0.0,
+        spend=elsewhere.usd if elsewhere else 0.0,
         measured=measured,
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import psutil
 
-from distill.endpoint.outlook import REMOTE, label_outlook, look
+from distill.endpoint.outlook import REMOTE, look, options_of, outlook_of
 from distill.errors import HeirloomError, nearest
 from distill.estimate import ITEMS, Estimate, estimate, local_folder, shape_of, teacher_shape
 from distill.files import canonical_json
@@ -73,7 +73,7 @@ def preflight(spec: RunSpec, workspace: Workspace, *, items: int = ITEMS) -> Pre
     found += list(_about_audit(spec, examples))
     splits = {str(name): int(n) for name, n in examples.frame["split"].value_counts().items()}
     needed = estimate(spec, workspace.cache, splits, _median_words(data.report), items)
-    if spec.teacher.kind == "endpoint":
+    if spec.teacher.kind in REMOTE:
         found += list(_guarded(lambda: _about_endpoint(spec, needed, splits, _median_words(data.report), items)))
     found += list(_about_machine(needed, workspace))
     return Preflight(found, needed)
@@ -195,10 +195,9 @@ def _about_endpoint(
     spec: RunSpec, needed: Estimate, splits: dict[str, int], words: float, items: int
 ) -> Iterator[PreflightItem]:
     """Key, server, and what the questions will cost. The checks' own sentences are asked only where there are checks that want some."""
-    from distill.teachers.endpoint import EndpointTeacherOptions
-
-    options = EndpointTeacherOptions.model_validate(spec.teacher.options)
-    yield from look(options, label_outlook(spec, needed.labels, splits, items, words))
+    expected = outlook_of(spec, needed.labels, splits, items, words)
+    if expected is not None:
+        yield from look(options_of(spec), expected)
     timed = [gate.measure for gate in spec.audit.gates if gate.required and gate.measure.startswith("latency")]
     if timed:
         yield PreflightItem(

@@ -60,6 +60,40 @@ def outlook(options: EndpointOptions, questions: dict[str, int], sample: list[Qu
     return Outlook(questions, prompt, answer, options.usd(prompt, answer))
 
 
+def outlook_of(spec: RunSpec, labels: int, splits: dict[str, int], items: int, words: float) -> Outlook | None:
+    """The outlook of a run whose teacher is elsewhere; None for teachers of this machine.
+
+    Args:
+        spec: the run.
+        labels: pool rows that are asked.
+        splits: rows of each split.
+        items: sentences of the checks.
+        words: median words of a text.
+
+    Raises:
+        SpecError: options that cannot be.
+    """
+    if spec.teacher.kind == "endpoint":
+        return label_outlook(spec, labels, splits, items, words)
+    return writing_outlook(spec, labels, splits, words) if spec.teacher.kind == "endpoint_lm" else None
+
+
+def writing_outlook(spec: RunSpec, labels: int, splits: dict[str, int], words: float) -> Outlook:
+    """The outlook of a run with a language model: pool, dev as the pool, dev and test at temperature 0; items are not asked."""
+    from distill.teachers.endpoint_lm import question_of
+
+    asking, dev = spec.asking, splits.get("dev", 0)
+    question = question_of("x" * round(6 * words), 0, asking)
+    counts = {"answers": labels * asking.samples, "dev_answers": 2 * dev, "test": splits.get("test", 0)}
+    return outlook(options_of(spec), counts, [question])
+
+
+def options_of(spec: RunSpec) -> EndpointOptions:
+    """The teacher's options that every endpoint has."""
+    shared = {name: value for name, value in spec.teacher.options.items() if name in EndpointOptions.model_fields}
+    return EndpointOptions.model_validate(shared)
+
+
 def label_outlook(spec: RunSpec, labels: int, splits: dict[str, int], items: int, words: float) -> Outlook:
     """The outlook of a classification run, from the length of its texts; raises SpecError for options that cannot be."""
     from distill.endpoint.verbalise import Verbaliser
@@ -141,7 +175,14 @@ def _models(response: httpx2.Response) -> list[str] | None:
         return None
 
 
-_PARTS = {"pool": "pool texts", "dev": "dev rows", "test": "test rows", "items": "of the checks' own sentences"}
+_PARTS = {
+    "answers": "answers to learn",
+    "dev_answers": "dev answers",
+    "pool": "pool texts",
+    "dev": "dev rows",
+    "test": "test rows",
+    "items": "of the checks' own sentences",
+}
 
 
 def _volume(options: EndpointOptions, expected: Outlook) -> PreflightItem:
