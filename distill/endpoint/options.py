@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -18,7 +19,6 @@ class EndpointOptions(Part):
     model: str = Field(min_length=1, max_length=300, description="Name of the model, as the server calls it.")
     api_key_env: str = Field(
         "OPENAI_API_KEY",
-        pattern=r"^[A-Z][A-Z0-9_]*$|^$",
         description="Environment variable that holds the key, never the key itself. Empty for a server without keys.",
     )
     api: Literal["chat", "completions"] = Field("chat", description="Which of the two APIs the server speaks.")
@@ -41,7 +41,6 @@ class EndpointOptions(Part):
     usd_per_million_out: float = Field(0.0, ge=0, description="Price of a million tokens of answers.")
     day: str = Field(
         "",
-        pattern=r"^\d{4}-\d{2}-\d{2}$|^$",
         description="Use again what was answered on this day, such as 2026-11-24; the day of the first question when empty.",
     )
 
@@ -62,6 +61,24 @@ class EndpointOptions(Part):
         if not known:
             raise ValueError("the address must look like https://host/v1")
         return value.rstrip("/")
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _names_a_variable(cls, value: str) -> str:
+        # keys of several providers have small letters and no dash, so capitals are asked for; the message must not repeat the value
+        if value and not re.fullmatch(r"[A-Z][A-Z0-9_]*", value):
+            raise ValueError(
+                "api_key_env names an environment variable, such as OPENAI_API_KEY (capitals, digits and '_'); the key itself has no "
+                "place in a spec"
+            )
+        return value
+
+    @field_validator("day")
+    @classmethod
+    def _is_a_day(cls, value: str) -> str:
+        if value and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+            raise ValueError("a day is written such as 2026-11-24")
+        return value
 
     @model_validator(mode="after")
     def _priced(self) -> EndpointOptions:

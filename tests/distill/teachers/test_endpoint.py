@@ -198,9 +198,10 @@ def test_a_teacher_that_never_answers_stops_the_run(tmp_path: Path, base: Path) 
         ({"base_url": "https://host/v1?api-key=secret"}, "may hold no user"),
         ({"base_url": "ftp://host"}, "must look like"),
         ({"base_url": "https://host:99999/v1"}, "must look like"),
-        ({"api_key_env": "sk-proj-secret"}, "match pattern"),
-        ({"api_key_env": "gsk_secret"}, "match pattern"),
+        ({"api_key_env": "sk-proj-secret"}, "names an environment variable"),
+        ({"api_key_env": "gsk_secret"}, "names an environment variable"),
         ({"budget_usd": 1.0, "usd_per_million_in": 0.0}, "needs the prices"),
+        ({"day": "yesterday"}, "such as 2026-11-24"),
         ({"model": ""}, "at least 1 character"),
     ],
 )
