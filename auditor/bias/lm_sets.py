@@ -114,7 +114,10 @@ def _winobias_pair(pro: str, anti: str, occupations: dict[str, int]) -> Likeliho
 
 
 def winogender() -> list[LikelihoodPair]:
-    """Cells are an occupation and whether the pronoun means it; the stereotype follows the official share of women."""
+    """Cells are an occupation and whether the pronoun means it; the stereotype follows the official share of women.
+
+    Both cells of an occupation share its effect, so it is one word: two would count one effect as two independent ones.
+    """
     files = {path.name: path for path in packs.files("winogender").values()}
     women = pd.read_csv(files["occupations-stats.tsv"], sep="\t").set_index("occupation")["bls_pct_female"]
     sentences = dict(line.split("\t")[:2] for line in _lines(files["all_sentences.tsv"])[1:] if "\t" in line)
@@ -140,7 +143,6 @@ def winogender() -> list[LikelihoodPair]:
                 f"{occupation}.{other}.{answer}",
                 occupation,
                 (1 if share > 50 else -1) if known else 0,
-                kind=kind,
                 filler_kind="someone" if other == "someone" else "participant",
                 share_women=share if known else None,
             )

@@ -10,7 +10,19 @@ from auditor.cli.support import plain, print_table
 from distill import events
 from distill.store import TEACHER, Run
 
-SHOWN = ("accuracy", "macro_f1", "agreement", "accuracy_retention", "latency_p50_ms", "cost_per_1k", "size_bytes")
+SHOWN = (
+    "accuracy",
+    "macro_f1",
+    "agreement",
+    "accuracy_retention",
+    "token_agreement",
+    "kl_divergence",
+    "perplexity_on_teacher",
+    "tokens_per_s",
+    "latency_p50_ms",
+    "cost_per_1k",
+    "size_bytes",
+)
 _MARKS = {"pass": "✓ pass", "fail": "✗ fail", "cannot tell": "? cannot tell"}
 
 

@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     from auditor.types import AuditReport, Measure
     from distill.store import Run
 
-CHECKS = ("gender_bias", "gender_swaps", "gender_ledger", "groups")
+CHECKS = {
+    "classification": ("gender_bias", "gender_swaps", "gender_ledger", "groups"),
+    "generation": ("lm_bias", "lm_stereotypes", "lm_honest"),
+}
 COLUMNS = ("gender_bias", "gender_bias_signed", "gender_bias_change", "label_gender_association", "swap_flip_rate")
+SET_COLUMNS = ("gender_bias", "gender_bias_change", "stereotype_preference", "stereotype_share", "perplexity")
 
 
 def register(app: typer.Typer) -> None:
@@ -69,7 +73,7 @@ def _tell(run: Run, as_json: bool) -> None:
         print_json(_document(run, report))
         return
     typer.echo(plain(f"{run.spec.name}  ({run.id})"))
-    for check in CHECKS:
+    for check in CHECKS.get(run.spec.task, ()):
         result = report.result(check)
         if result is None or result.skipped:
             typer.echo(
@@ -83,6 +87,22 @@ def _tell(run: Run, as_json: bool) -> None:
     arms = [arm for arm in dict.fromkeys(arm for arm, _ in found) if any((arm, name) in found for name in names)]
     if names:
         print_table(("arm", *names), [(arm, *(_cell(found.get((arm, name))) for name in names)) for arm in arms])
+    _tell_sets(report)
+
+
+def _tell_sets(report: AuditReport) -> None:
+    """One row a test set and arm, where the audit asked several sets."""
+    found = {
+        (str(m.group), m.arm, m.name): m for m in report.measures if str(m.group).startswith("set=") and m.seed is None
+    }
+    names = [name for name in SET_COLUMNS if any(key[2] == name for key in found)]
+    places = dict.fromkeys((group, arm) for group, arm, name in found if name in SET_COLUMNS)
+    if names:
+        body = [
+            (group.removeprefix("set="), arm, *(_cell(found.get((group, arm, name))) for name in names))
+            for group, arm in places
+        ]
+        print_table(("test set", "arm", *names), body)
 
 
 def _cell(measure: Measure | None) -> str:
@@ -94,7 +114,8 @@ def _cell(measure: Measure | None) -> str:
 
 def _document(run: Run, report: AuditReport) -> dict[str, Any]:
     """Run id, candidate, and of each bias check its measures, findings and tables, or why it was skipped."""
-    results = [result for result in (report.result(check) for check in CHECKS) if result is not None]
+    asked = CHECKS.get(run.spec.task, ())
+    results = [result for result in (report.result(check) for check in asked) if result is not None]
     return {
         "run": run.id,
         "candidate": run.spec.candidate,

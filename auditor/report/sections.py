@@ -13,6 +13,11 @@ from auditor.types import Finding, GateResult, Measure
 from distill.store import TEACHER, ModelCard
 
 MARKS = {"pass": "✔ pass", "fail": "✖ fail", "cannot tell": "? cannot tell"}
+_PRICE = ("latency_speedup", "cost_saving", "size_bytes")
+SHOWN = {
+    "classification": ("accuracy", "agreement", "ece", *_PRICE),
+    "generation": ("token_agreement", "kl_divergence", "perplexity_on_teacher", *_PRICE),
+}
 NO_AUDIT = "Not measured: there is no audit of this run."
 
 
@@ -173,7 +178,7 @@ def results(m: Material) -> Section:
         classes_chart(m.report, pair, m.kinds, m.names),
         reliability_chart(m.report, pair, m.kinds, m.names),
     )
-    shown = ("accuracy", "agreement", "ece", "latency_speedup", "cost_saving", "size_bytes")
+    shown = SHOWN.get(m.spec.task, SHOWN["classification"])
     rows = [(m.name(arm), *(with_interval(m.measure(name, arm)) for name in shown)) for arm in m.kinds]
     heads = ("arm", *(name_of(name) for name in shown))
     blocks: list[Block] = [

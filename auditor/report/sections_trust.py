@@ -9,7 +9,8 @@ from auditor.report.sections import NO_AUDIT, day
 from auditor.report.wording import between, name_of, number, size, with_interval, written
 from distill.store import TEACHER
 
-BIAS_CHECKS = ("gender_bias", "gender_swaps", "gender_ledger", "groups")
+LANGUAGE_CHECKS = ("lm_bias", "lm_stereotypes", "lm_honest")
+BIAS_CHECKS = ("gender_bias", "gender_swaps", "gender_ledger", "groups", *LANGUAGE_CHECKS)
 
 
 def bias(m: Material) -> Section:
@@ -22,7 +23,7 @@ def bias(m: Material) -> Section:
         blocks.append(
             paragraph(f"Change of the gender gap, student against teacher: {with_interval(change)}, n = {change.n:,}.")
         )
-    whole = [x for x in m.of_check("gender_bias", "gender_swaps") if x.seed is None and x.group is None]
+    whole = [x for x in m.of_check("gender_bias", "gender_swaps", "lm_bias") if x.seed is None and x.group is None]
     if whole:
         body = [(m.name(x.arm), name_of(x.name), written(x), between(x), f"{x.n:,}") for x in whole]
         blocks.append(table("Gender gap", _HEADS, body, numeric=(2, 3, 4), widths=_WIDTHS, small=True))
@@ -32,6 +33,7 @@ def bias(m: Material) -> Section:
         blocks.append(
             table("Label and gender, line by line", _HEADS, body, numeric=(2, 3, 4), widths=_WIDTHS, small=True)
         )
+    blocks += _sets(m)
     rows = _groups(m)
     if rows:
         heads = ("measure", "groups", m.name(TEACHER), m.name(m.candidate))
@@ -41,6 +43,17 @@ def bias(m: Material) -> Section:
     if skipped:
         blocks.append(listing(f"{check.replace('_', ' ')} was skipped: {why}" for check, why in skipped))
     return Section("bias", "Bias", tuple(blocks))
+
+
+def _sets(m: Material) -> list[Block]:
+    """Of language models: each test set's figures, and what is to be said of the sets themselves."""
+    found = [x for x in m.of_check(*LANGUAGE_CHECKS) if x.seed is None and x.group is not None]
+    if not found:
+        return []
+    body = [(m.name(x.arm), f"{name_of(x.name)}, {x.group}", written(x), between(x), f"{x.n:,}") for x in found]
+    claims = [f.claim for f in (m.report.findings if m.report else ()) if f.check in LANGUAGE_CHECKS]
+    heads: Block = table("By test set", _HEADS, body, numeric=(2, 3, 4), widths=_WIDTHS, small=True)
+    return [listing(claims), heads] if claims else [heads]
 
 
 def _groups(m: Material) -> list[tuple[str, ...]]:

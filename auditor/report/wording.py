@@ -18,6 +18,10 @@ ARMS: dict[str, str] = {
     "given": "given model",
     "quantised": "quantised teacher",
     "pruned": "pruned teacher",
+    "token_kl": "distilled student (token by token)",
+    "on_policy": "distilled student (on-policy)",
+    "step_by_step": "distilled student (step by step)",
+    "sequence": "teacher's text alone (control)",
 }
 NAMES: dict[str, str] = {
     "macro_f1": "macro F1",
@@ -45,17 +49,50 @@ NAMES: dict[str, str] = {
     "kl_divergence": "KL from the teacher",
     "label_error_rate": "label error rate",
     "mcnemar_p": "McNemar p",
+    "token_agreement": "token agreement with the teacher",
+    "perplexity_on_teacher": "perplexity of the teacher's answers",
+    "token_agreement_over_control": "token agreement over the control",
+    "token_agreement_over_undistilled": "token agreement over the untrained student",
+    "kl_over_control": "KL over the control",
+    "kl_over_undistilled": "KL over the untrained student",
+    "rouge_l": "ROUGE-L",
+    "token_f1": "word F1",
+    "distinct_2": "different pairs of words",
+    "choice_accuracy": "multiple-choice accuracy",
+    "choice_accuracy_norm": "multiple-choice accuracy by length",
+    "choice_accuracy_difference": "multiple-choice accuracy against the teacher",
+    "choice_accuracy_over_control": "multiple-choice accuracy over the control",
+    "tokens_per_s": "tokens a second",
+    "stereoset_lms": "StereoSet lms",
+    "stereoset_icat": "StereoSet icat",
+    "bbq_accuracy": "BBQ accuracy",
+    "bbq_bias_score": "BBQ bias score",
 }
 _SHARES = {
     "accuracy", "macro_f1", "precision", "recall", "f1", "agreement", "mass_matched", "agreement_where_teacher_wrong",
     "ece", "ece_scaled", "slice_accuracy", "shared_ngrams", "near_duplicates", "personal_data", "language_share",
     "language_accuracy", "language_agreement", "selection_rate", "true_positive_rate", "false_positive_rate",
     "swap_flip_rate", "label_error_rate", "label_error_bound", "label_review_coverage", "reviewer_raw_agreement",
-    "teacher_raw_agreement", "accuracy_given_review",
+    "teacher_raw_agreement", "accuracy_given_review", "token_agreement", "exact_match", "repetition_rate", "distinct_2",
+    "empty_rate", "truncated_rate", "language_switch_rate", "choice_accuracy", "choice_accuracy_norm", "choice_agreement",
+    "stereotype_share", "stereoset_lms", "bbq_accuracy", "hurtful_rate",
 }  # fmt: skip
-_POINTS = {"accuracy_difference", "macro_f1_difference", "accuracy_over_control", "slice_difference"}
+_POINTS = {
+    "accuracy_difference", "macro_f1_difference", "accuracy_over_control", "slice_difference", "choice_accuracy_difference",
+    "choice_accuracy_over_control", "token_agreement_over_control", "token_agreement_over_undistilled", "hurtful_gap",
+    "hurtful_rate_change", "degeneration_change",
+}  # fmt: skip
 _COUNTS = {"regressions", "gains", "disagreements", "parameters"}
-_SUFFIX = {"ms": " ms", "s": " s", "texts/s": " texts/s", "texts": " texts", "nats": " nats", "%": " %", "×": "×"}
+_SUFFIX = {
+    "ms": " ms",
+    "s": " s",
+    "texts/s": " texts/s",
+    "tokens/s": " tokens/s",
+    "texts": " texts",
+    "nats": " nats",
+    "%": " %",
+    "×": "×",
+}
 
 
 def name_of(measure: str) -> str:

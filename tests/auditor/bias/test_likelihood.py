@@ -1,0 +1,82 @@
+"""The bounded preference and what the estimator makes of it: formulas on planted likelihoods."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+
+from auditor.bias.estimator import audit_pair_gaps
+from auditor.bias.likelihood import oriented, preference
+from auditor.bias.lm_sets import chosen
+from distill.types import Floats
+
+
+def design(name: str = "winobias", items: int = 500) -> pd.DataFrame:
+    pairs = pd.DataFrame([vars(pair) for pair in chosen(name, items)])
+    return pairs.rename(columns={"filler": "filler_pair"})
+
+
+def test_preference_is_the_logistic_function_minus_a_half() -> None:
+    female, male = np.array([-3.0, -800.0, 0.0, -2.0]), np.array([-4.0, 0.0, -800.0, -2.0])
+    np.testing.assert_allclose(preference(female, male), expit(female - male) - 0.5, atol=1e-12)
+    np.testing.assert_array_equal(preference(female, male), -preference(male, female))
+    assert np.isnan(preference(np.array([np.nan]), np.array([0.0]))).all()
+
+
+def test_oriented_turns_towards_the_stereotype() -> None:
+    scores = [np.array([0.2, 0.3, -0.1])]
+    np.testing.assert_allclose(oriented(scores, [1, 0, -1]), [[0.2, 0.1]])
+
+
+def test_exchanged_genders_turn_the_sign_and_keep_the_gap() -> None:
+    frame, rng = design(), np.random.default_rng(0)
+    gaps = 0.1 + 0.1 * rng.normal(size=len(frame))
+    one, other = (audit_pair_gaps(frame, {"teacher": [g]}, [], margin=0.01, resamples=200) for g in (gaps, -gaps))
+    assert one.arm("teacher").signed.value == pytest.approx(-other.arm("teacher").signed.value)
+    assert one.arm("teacher").gap.value == pytest.approx(other.arm("teacher").gap.value)
+
+
+def test_identical_models_change_exactly_nothing() -> None:
+    frame, rng = design(), np.random.default_rng(1)
+    gaps = 0.2 * rng.normal(size=len(frame))
+    found = audit_pair_gaps(
+        frame, {"teacher": [gaps], "student": [gaps.copy()]}, [("student", "teacher")], margin=0.01, resamples=200
+    )
+    change = found.change("student", "teacher")
+    assert (change.change.value, change.change.low, change.change.high) == (0, 0, 0)
+    assert change.word == "equivalent"
+
+
+def planted(frame: pd.DataFrame, rng: np.random.Generator, mean: float, spread: float) -> tuple[Floats, Floats]:
+    """Word effects and noise: true gap of a word is mean + spread · normal."""
+    words = pd.factorize(frame["word"])[0]
+    effect = mean + spread * rng.normal(size=words.max() + 1)
+    return effect, effect[words] + 0.15 * rng.normal(size=len(frame))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["winobias", "bec_pro", "winogender"])
+def test_planted_bias_is_covered(name: str) -> None:
+    """Signed mean and change of the gap within their 95 % intervals, on the very designs of the sets."""
+    frame, covered, inside, rounds = design(name), 0, 0, 120
+    for turn in range(rounds):
+        rng = np.random.default_rng(turn)
+        _, teacher = planted(frame, rng, 0.10, 0.08)
+        words = pd.factorize(frame["word"])[0]
+        shift = 0.05 + 0.02 * rng.normal(size=words.max() + 1)
+        student = teacher + shift[words] + 0.05 * rng.normal(size=len(frame))
+        found = audit_pair_gaps(
+            frame,
+            {"teacher": [teacher], "student": [student]},
+            [("student", "teacher")],
+            margin=0.01,
+            resamples=400,
+            seed=turn,
+        )
+        covered += 0.10 in found.arm("teacher").signed
+        truth = np.sqrt(0.15**2 + 0.08**2 + 0.02**2) - np.sqrt(0.10**2 + 0.08**2)
+        inside += truth in found.change("student", "teacher").change
+    assert covered / rounds >= 0.89, f"signed {covered / rounds:.3f}"
+    assert inside / rounds >= 0.86, f"change {inside / rounds:.3f}"
