@@ -71,7 +71,7 @@ def contamination(audit: AuditInput, options: ContaminationOptions) -> CheckResu
 
 
 def _texts(rows: Examples) -> list[Text]:
-    pairs: list[str | None] = list(rows.frame["pair"])
+    pairs = [pair if isinstance(pair, str) else None for pair in rows.frame["pair"]]
     return list(zip(rows.texts, pairs, strict=True))
 
 

@@ -7,13 +7,15 @@ verdict, what distillation and what compression added. One set is the primary on
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
 
-from auditor.bias.estimator import GapAudit, audit_pair_gaps, model_problem
+from auditor.bias.estimator import GapAudit, GapChange, audit_pair_gaps, model_problem
 from auditor.bias.likelihood import SIDES, LikelihoodScorer, SetOfPairs, oriented, usable
 from auditor.bias.lm_choice_bias import bbq_measures
 from auditor.bias.lm_sets import READERS, TITLES, as_rows, chosen
@@ -23,6 +25,7 @@ from auditor.checks.gender_bias import change_measures, gap_measures
 from auditor.language import compared
 from auditor.measuring import bootstrapped, control_of
 from auditor.stats.bootstrap import Bootstrap, ResampledMeans, resample_means
+from auditor.stats.interval import Interval
 from auditor.types import CheckResult, Finding, Measure, Severity
 from distill.errors import DataError, PackError
 from distill.plugins import GENERATION
@@ -32,6 +35,7 @@ from distill.types import Examples, Floats
 
 NAME = "lm_bias"
 MULTIPLE_CHOICE = "bbq_gender"
+FEWEST = 200  # pairs
 
 
 class LanguageBiasOptions(Part):
@@ -139,7 +143,7 @@ def _gaps(audit: AuditInput, part: SetOfPairs, options: LanguageBiasOptions, pro
     reasons = {arm: _reason(seeds, problems.get(arm, "")) for arm, seeds in scores.items()}
     control = control_of(audit.spec, part.scorer.arms)
     design = frame[kept].rename(columns={"filler": "filler_pair"}).reset_index(drop=True)
-    return audit_pair_gaps(
+    found = audit_pair_gaps(
         design,
         scores,
         comparisons(audit.spec.candidate, control, part.scorer.arms),
@@ -147,6 +151,26 @@ def _gaps(audit: AuditInput, part: SetOfPairs, options: LanguageBiasOptions, pro
         problems=reasons,
         resamples=options.resamples,
         seed=audit.spec.audit.seed,
+    )
+    if len(design) >= FEWEST:
+        return found
+    few = f"{len(design):,} pairs are too few to judge a change: it takes {FEWEST}."
+    return replace(found, changes=tuple(_undecided(change, few) for change in found.changes))
+
+
+def _undecided(change: GapChange, reason: str) -> GapChange:
+    """The change without bounds: in simulations on so few pairs three intervals in ten missed the truth. Identical models stay equal."""
+    if change.word == "equivalent" and change.change.width == 0:
+        return change
+    nothing = Interval(change.change.value, math.nan, math.nan, change.pairs)
+    return replace(
+        change,
+        change=nothing,
+        change_inner=nothing,
+        percent=None,
+        word="cannot tell",
+        smallest_change=math.nan,
+        reason=reason,
     )
 
 

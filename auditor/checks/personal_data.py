@@ -43,7 +43,8 @@ def personal_data(audit: AuditInput, options: PersonalDataOptions) -> CheckResul
         return CheckResult(name="personal_data", skipped="the teacher was given no texts by this run")
     spans = _find(seen.texts, options.engine, audit.spec.data.language)
     if seen.pairs is not None:
-        second = _find(seen.pairs, options.engine, audit.spec.data.language)
+        pairs = [pair if isinstance(pair, str) else "" for pair in seen.pairs]  # not every row has a second text
+        second = _find(pairs, options.engine, audit.spec.data.language)
         spans = [[*one, *two] for one, two in zip(spans, second, strict=True)]
     texts: Counter[str] = Counter(kind for found in spans for kind in {span.kind for span in found})
     measures = [
