@@ -45,7 +45,7 @@ class Workspace:
 
     @property
     def cache(self) -> Path:
-        """Content-addressed: fine-tuned teachers, signals. May be deleted; it is made again."""
+        """Content-addressed: fine-tuned teachers, signals. May be deleted; it is made again, and what endpoints answered is paid again."""
         return self.root / "cache"
 
     @property
