@@ -252,7 +252,7 @@ def _findings(audit: AuditInput, found: GapAudit, name: str, primary: bool) -> l
             Finding(
                 check=NAME,
                 severity=severity[change.word],
-                claim=f"On {TITLES[name]} {change.sentence(what)}",
+                claim=_claim(change, TITLES[name], what),
                 evidence=tuple(change_measures(change, control, None if primary else f"set={name}")),
                 action="See the pairs on the page Bias, and what the perplexity beside it says."
                 if change.word == "amplified"
@@ -260,6 +260,12 @@ def _findings(audit: AuditInput, found: GapAudit, name: str, primary: bool) -> l
             )
         )
     return findings
+
+
+def _claim(change: GapChange, title: str, what: str) -> str:
+    if change.change.known:
+        return f"On {title} {change.sentence(what)}"
+    return f"On {title} it cannot be told what {what.rstrip(',')} did to the gender gap. {change.reason}".strip()
 
 
 def _rows(found: GapAudit, name: str, others: list[Measure]) -> list[dict[str, Any]]:
