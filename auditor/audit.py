@@ -14,6 +14,7 @@ from auditor.check import AuditInput, CheckFunction, checks_of
 from auditor.examples_view import build_view
 from auditor.gates import all_arms, decide
 from auditor.items import collect_items, options_of, validate_checks
+from auditor.lineage import keep_origin
 from auditor.measuring import usable_arms
 from auditor.prices import load_book
 from auditor.types import AuditReport, CheckResult
@@ -22,7 +23,7 @@ from distill.errors import Cancelled, HeirloomError, StoreError
 from distill.events import now
 from distill.files import write_json
 from distill.registry import Entry
-from distill.store import Run
+from distill.store import Run, RunStore
 from distill.types import read_frame, write_frame
 from distill.workspace import Workspace
 
@@ -54,6 +55,7 @@ def audit_run(
         raise StoreError(f"Run {run.id} has no predictions yet.", hint="Resume the run; the audit comes at its end.")
     validate_checks(run.spec)
     used = _keep_inputs(run, decisions, prices)
+    keep_origin(run, RunStore(workspace_of(run)))
     audit = AuditInput(run, *used)
     results: list[CheckResult] = []
     entries = checks_of(run.spec.task)

@@ -91,7 +91,22 @@ def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome
         )
         run.write_manifest()
         seal(workspace, run, action="complete" if job.action == "run" else "audit")
+    if job.action == "run":
+        _next_generation(workspace, run, monitor)
     return Outcome("done")
+
+
+def _next_generation(workspace: Workspace, run: Run, monitor: Monitor) -> None:
+    """Queue the run that this one's student teaches, where the spec asks for it. This run is complete whatever comes of it."""
+    from distill.generations import queue_next
+
+    try:
+        made = queue_next(workspace, run)
+    except HeirloomError as error:
+        monitor.note(f"The next generation was not queued: {error.message}", warning=True)
+        return
+    if made is not None:
+        monitor.note(f"The next generation is queued: run {made.id}.")
 
 
 def _ended_by(error: Exception, run: Run, stage: events.Stage) -> Outcome:

@@ -21,6 +21,7 @@ from distill.plugins import ARMS, StageContext
 from distill.provenance import hardware, stage_seconds
 from distill.spec import ArmSpec, RunSpec, StudentSpec
 from distill.store import ModelCard, Run
+from distill.workspace import Workspace
 
 # Operations per second and phase on 2 cores of an AMD EPYC with avx512_bf16 (the demo run of November 2026): the default of a machine
 # that has not run anything yet. Another machine is within a factor of 3 of it; its first run replaces these.
@@ -135,6 +136,9 @@ def teacher_shape(spec: RunSpec) -> Shape | None:
     options = spec.teacher.options
     if spec.teacher.kind == "predictions" or spec.teacher.kind in REMOTE:
         return None
+    if spec.teacher.kind == "student":
+        named = Workspace.default().runs / str(options.get("run")) / "arms" / str(options.get("arm"))
+        return shape_of(str(named / str(options.get("seed")) / "model")) or BASE
     return shape_of(str(options.get("source") or options.get("base") or "")) or BASE
 
 

@@ -173,6 +173,15 @@ def _about_teacher(spec: RunSpec, examples: Examples) -> Iterator[PreflightItem]
     kind, options = spec.teacher.kind, spec.teacher.options
     if kind in REMOTE:
         return
+    if kind == "student":
+        here = Workspace.default().runs / str(options["run"]) / "arms" / str(options["arm"]) / str(options["seed"])
+        if (here / "model" / "config.json").exists():
+            yield PreflightItem("ok", f"The teacher is the student '{options['arm']}' of run {options['run']}.")
+        else:
+            yield PreflightItem(
+                "fail", f"Run {options['run']} has no such student.", "Finish that run, or name an arm and seed of it."
+            )
+        return
     if kind == "predictions":
         yield from _predictions(str(options["path"]), options, examples, "The teacher's file")
         return

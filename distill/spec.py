@@ -284,6 +284,9 @@ class RunSpec(Part):
     audit: AuditSpec = AuditSpec()
     executor: Literal["local"] = "local"
     parent: str | None = Field(None, description="Run id this run follows from.")
+    generations: int = Field(
+        1, ge=1, le=10, description="Distil again: after this run its student teaches the next, up to so many runs."
+    )
     label_version: int = Field(
         0, ge=0, description="0 = the teacher's labels; n = after n applied reviews (of the parent)."
     )
@@ -309,6 +312,8 @@ class RunSpec(Part):
     def _consistent(self) -> RunSpec:
         if self.generation is not None and self.task != LANGUAGE_MODELS:
             raise ValueError("'generation' is for the task 'generation' only")
+        if self.generations > 1 and self.task == LANGUAGE_MODELS:
+            raise ValueError("'generations' is for classification: a student that writes cannot be a teacher yet")
         if self.task != LANGUAGE_MODELS and self.student.layers == 0:
             raise ValueError("a student needs at least one layer")
         names = [arm.name for arm in self.arms]
@@ -390,7 +395,7 @@ class RunSpec(Part):
         return yaml.safe_dump(dump, sort_keys=False, allow_unicode=True, width=110)
 
 
-_DISTILLED = ("distilled", "token_kl", "on_policy", "step_by_step")
+_DISTILLED = ("distilled", "self_distilled", "iterative", "token_kl", "on_policy", "step_by_step")
 _GENERATION_DEFAULTS: dict[str, Any] = {
     "teacher": {"kind": "local_lm"},
     "generation": {},

@@ -120,11 +120,21 @@ def _chosen(context: StageContext, examples: Examples, teacher: Teacher) -> Exam
             "The pool has no text for the teacher to label.",
             hint="Give split.pool a share, or use arms of the kind 'given' only.",
         )
-    limit = context.spec.signals.max_labels
+    limit = _first_labels(context, len(pool))
     if len(pool) > limit:
         context.monitor.note(f"The pool has {len(pool):,} texts; {limit:,} of them are labelled (signals.max_labels).")
         pool = pool.take(np.sort(seeded_order(list(pool.frame["content_id"]), context.spec.data.split.seed)[:limit]))
     return pool
+
+
+def _first_labels(context: StageContext, pool: int) -> int:
+    """How many texts are labelled before any training: the cap, or less where only arms learn that ask for more as they go."""
+    limit = context.spec.signals.max_labels
+    asking = [arm for arm in context.spec.arms if "signals" in ARMS.get(arm.kind).needs]
+    shares = [float(arm.options["first"]) for arm in asking if arm.kind == "iterative" and "first" in arm.options]
+    if asking and len(shares) == len(asking) and not context.spec.review.required:
+        return max(1, round(max(shares) * min(limit, pool)))
+    return limit
 
 
 def ask_teacher(context: StageContext, teacher: Teacher, rows: Examples) -> Answers:
