@@ -71,5 +71,5 @@ def queue_next(workspace: Workspace, run: Run) -> Run | None:
     if run.spec.generations < 2 or children(workspace, run):
         return None
     made = RunStore(workspace).create(next_spec(run, run.spec.generations - 1))
-    jobs.enqueue(workspace, made, by="generations")
+    jobs.enqueue(workspace, made, by="generations", priority=1)  # a chain goes on before what was queued meanwhile
     return made

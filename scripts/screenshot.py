@@ -34,6 +34,7 @@ PAGES = {
     "examples": "examples",
     "bias": "bias",
     "alternatives": "alternatives",
+    "lineage": "lineage",
     "review": "review",
     "report": "report",
     "wizard": "",

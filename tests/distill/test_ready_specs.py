@@ -11,11 +11,14 @@ from distill.estimate import estimate
 from distill.preflight import preflight
 from distill.spec import load_spec, spec_from_yaml
 from distill.stages import run_stages
+from distill.suite import load_suite, specs_of
 from distill.types import read_frame
 from distill.workspace import Workspace
 from tests.distill.tiny import make_context
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.yaml"))
+SUITES = [path for path in SPECS if path.stem.startswith("suite")]
+SPECS = [path for path in SPECS if path not in SUITES]
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
@@ -24,6 +27,13 @@ def test_a_ready_spec_reads_back_as_itself(path: Path) -> None:
     assert spec_from_yaml(spec.to_yaml()) == spec
     assert spec.candidate in [arm.name for arm in spec.arms]
     assert estimate(spec, Path("nowhere"), {"train": 10, "pool": 10, "dev": 10, "test": 10}, 12).seconds > 0
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_every_task_of_a_ready_suite_is_a_spec(path: Path) -> None:
+    suite = load_suite(path)
+    assert [spec.candidate for spec in specs_of(suite).values()] == ["distilled"] * len(suite.tasks)
+    assert {task.domain for task in suite.tasks} == {"general", "legal", "medical", "multi-step"}
 
 
 @pytest.mark.slow

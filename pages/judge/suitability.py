@@ -1,0 +1,101 @@
+"""Suitability: which tasks does a recipe suit?"""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from auditor.suite import Line, summary
+from distill.suite import records
+from pages.ui import cache, charts, frame, palette, parts, words
+from pages.ui.page import PageInfo
+from pages.ui.text import escaped, one_line
+
+PAGE = PageInfo(
+    group="Judge",
+    title="Suitability",
+    icon=":material/checklist:",
+    order=60,
+    url_path="suitability",
+    question="Which tasks does this recipe suit?",
+)
+
+
+def render() -> None:
+    """Draw the page."""
+    frame.heading(PAGE)
+    found = records(cache.workspace())
+    if not found:
+        parts.empty(
+            "No suite yet.",
+            "A suite runs one recipe over several tasks. Start the ready one: `heirloom suite specs/suite.yaml`.",
+        )
+        return
+    names = {record.id: f"{one_line(record.name, 60)} · {record.made_at[:10]}" for record in found}
+    chosen = st.selectbox("Suite", list(names), format_func=names.__getitem__, key="suite")
+    record = next(one for one in found if one.id == chosen)
+    lines = summary(cache.store(), record)
+    known = [line for line in lines if line.retention is not None and line.retention.value is not None]
+    with st.container(border=True, key="suite_answer"):
+        st.subheader(escaped(_sentence(lines, known), 500), anchor=False)
+    if known:
+        st.caption(
+            "Accuracy kept of the teacher's, the best first, with 95 % intervals; each task is a run of its own."
+        )
+        charts.show(_chart(known), _table(lines), key="suite_kept", says="Quality kept of each task, ordered.")
+    charts.frame(_table(lines), key="suite_lines")
+    for line in lines:
+        if line.remark:
+            st.caption(f"**{escaped(line.task)}**: {escaped(line.remark, 400)}")
+
+
+def _sentence(lines: list[Line], known: list[Line]) -> str:
+    if not known:
+        return f"None of {len(lines)} tasks has been measured yet."
+    first, last = known[0], known[-1]
+    waiting = f" {len(lines) - len(known)} tasks have no figure yet." if len(known) < len(lines) else ""
+    if len(known) == 1:
+        return f"'{first.task}' keeps {words.with_interval(first.retention)}.{waiting}"
+    return f"It keeps most on '{first.task}', {words.with_interval(first.retention)}, and least on '{last.task}', {words.with_interval(last.retention)}.{waiting}"
+
+
+def _chart(known: list[Line]) -> go.Figure:
+    made = charts.figure(
+        height=90 + 42 * len(known),
+        xaxis=charts.axis("quality kept, %"),
+        yaxis=charts.axis(autorange="reversed"),
+    )
+    values = [[getattr(line.retention, name) or 0.0 for line in known] for name in ("value", "low", "high")]
+    made.add_scatter(
+        x=values[0],
+        y=[charts.label(f"{line.task} ({line.domain})") for line in known],
+        mode="markers",
+        marker={
+            "size": 11,
+            "color": [palette.VERMILLION if line.domain == "general" else palette.PURPLE for line in known],
+            "symbol": ["circle" if line.domain == "general" else "diamond" for line in known],
+        },
+        error_x=charts.whiskers(*values),
+        hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+    )
+    charts.line_at(made, x=100, label="teacher")
+    return made
+
+
+def _table(lines: list[Line]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "task": line.task,
+                "domain": line.domain,
+                "status": line.status.replace("_", " "),
+                "kept": words.with_interval(line.retention),
+                "student": words.with_interval(line.student),
+                "teacher": words.with_interval(line.teacher),
+                "always the commonest label": "" if line.commonest is None else f"{100 * line.commonest:.1f} %",
+                "run": line.run,
+            }
+            for line in lines
+        ]
+    )
