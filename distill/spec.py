@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from distill.errors import SpecError, nearest
 from distill.files import digest_of
+from distill.frontier import FrontierSpec, frontier_arms
 from distill.registry import Registry
 
 SPEC_VERSION = 1
@@ -279,6 +280,7 @@ class RunSpec(Part):
         tuple(ArmSpec(kind=kind, name=kind) for kind in ("distilled", "undistilled", "hard_label", "fine_tuned")),
         min_length=1,
     )
+    frontier: FrontierSpec | None = Field(None, description="Depths × vocabulary × precision that become arms too.")
     seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)
     review: ReviewSpec = ReviewSpec()
     audit: AuditSpec = AuditSpec()
@@ -290,6 +292,20 @@ class RunSpec(Part):
     label_version: int = Field(
         0, ge=0, description="0 = the teacher's labels; n = after n applied reviews (of the parent)."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _arms_of_the_frontier(cls, value: Any) -> Any:
+        """The frontier's arms behind the spec's own; a spec that was written out has them already."""
+        if not isinstance(value, dict) or not value.get("frontier"):
+            return value
+        try:
+            frontier = FrontierSpec.model_validate(value["frontier"])
+        except ValidationError:
+            return value  # the field itself says what is wrong, and where
+        own = list(value.get("arms") or ())
+        names = {arm.get("name") for arm in own if isinstance(arm, dict)}
+        return {**value, "arms": [*own, *(arm for arm in frontier_arms(frontier) if arm["name"] not in names)]}
 
     @model_validator(mode="before")
     @classmethod
