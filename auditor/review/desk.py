@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from auditor.evidence.keyed import keyed_digest, new_salt
 from auditor.evidence.log import append
-from auditor.review.rounds import PROBABILITY, TARGETED, Round, require_name, require_round
-from auditor.review.tables import DecisionRow, ItemRow, LeaseRow, PlanRow, StandingRow
+from auditor.review.rounds import PROBABILITY, TARGETED, Round, lock_round, require_name
+from auditor.review.tables import DecisionRow, ItemRow, LeaseRow, StandingRow
 from distill.db import open_database
 from distill.errors import ReviewError, nearest
 from distill.workspace import Workspace
@@ -85,9 +85,8 @@ def next_card(
         ReviewError: no name, or no open round.
     """
     reviewer = require_name(reviewer)
-    now = require_round(workspace, run_id)
     with open_database(workspace).write() as session:
-        return _take(session, now, reviewer, queue, lease)
+        return _take(session, lock_round(session, run_id), reviewer, queue, lease)
 
 
 def decide(
@@ -116,10 +115,31 @@ def decide(
             taken it after the lease ran out.
     """
     reviewer = require_name(reviewer)
-    now = require_round(workspace, run_id)
     with open_database(workspace).write() as session:
-        item = _item(session, now, item_id)
+        item = _item(session, lock_round(session, run_id), item_id)
         return enter(session, item, reviewer, checked(answer, classes), source=source)
+
+
+def decide_and_take(
+    workspace: Workspace,
+    run_id: str,
+    item_id: int,
+    reviewer: str,
+    answer: Answer,
+    *,
+    classes: int,
+    queue: Queue = "sample",
+) -> Card | None:
+    """Enter a decision and lease the next card in the same transaction, which is what a keypress does: one commit to the disk, not two.
+
+    Raises:
+        ReviewError: as :func:`decide` does; nothing is leased then.
+    """
+    reviewer = require_name(reviewer)
+    with open_database(workspace).write() as session:
+        now = lock_round(session, run_id)
+        enter(session, _item(session, now, item_id), reviewer, checked(answer, classes))
+        return _take(session, now, reviewer, queue, LEASE_SECONDS)
 
 
 def enter(session: Session, item: ItemRow, reviewer: str, answer: Answer, *, source: str = "page") -> int:
@@ -146,8 +166,8 @@ def undo(workspace: Workspace, run_id: str, reviewer: str, queue: Queue = "sampl
         ReviewError: the card was adjudicated meanwhile.
     """
     reviewer = require_name(reviewer)
-    now = require_round(workspace, run_id)
     with open_database(workspace).write() as session:
+        now = lock_round(session, run_id)
         found = _newest(session, now, reviewer, queue)
         if found is None:
             return None
@@ -168,9 +188,8 @@ def amend(workspace: Workspace, run_id: str, item_id: int, reviewer: str, reason
     Raises:
         ReviewError: there is no such decision, or the reason is unknown.
     """
-    now = require_round(workspace, run_id)
     with open_database(workspace).write() as session:
-        item = _item(session, now, item_id)
+        item = _item(session, lock_round(session, run_id), item_id)
         standing = session.get(StandingRow, (item_id, reviewer, REVIEWER))
         if standing is None:
             raise ReviewError("There is no decision of yours on this card.")
@@ -195,10 +214,9 @@ def adjudicate(workspace: Workspace, run_id: str, item_id: int, by: str, answer:
         ReviewError: no difference on that card, or it is settled, or the note is missing.
     """
     by = require_name(by)
-    now = require_round(workspace, run_id)
     answer = checked(answer, classes)
     with open_database(workspace).write() as session:
-        item = _item(session, now, item_id)
+        item = _item(session, lock_round(session, run_id), item_id)
         query = (
             select(DecisionRow)
             .join(StandingRow, StandingRow.decision_id == DecisionRow.id)
@@ -278,10 +296,6 @@ def known_reason(reason: str) -> str:
 
 def _take(session: Session, now: Round, reviewer: str, queue: Queue, lease: float) -> Card | None:
     moment = time.time()
-    # decisions of one round follow one another, also on PostgreSQL: whoever waits here sees what the other did
-    session.execute(
-        select(PlanRow.round).where(PlanRow.run_id == now.run_id, PlanRow.round == now.number).with_for_update()
-    )
     here = (ItemRow.run_id == now.run_id, ItemRow.round == now.number, ItemRow.queue.in_(_queues(queue)))
     held = select(ItemRow).join(LeaseRow, LeaseRow.item_id == ItemRow.id)
     item = session.scalars(held.where(*here, LeaseRow.reviewer == reviewer, ItemRow.open).limit(1)).first()

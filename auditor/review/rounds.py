@@ -51,13 +51,25 @@ def rounds(workspace: Workspace, run_id: str) -> list[Round]:
 
 def current_round(workspace: Workspace, run_id: str) -> Round | None:
     """The newest round, or None before the first."""
-    found = rounds(workspace, run_id)
-    return found[-1] if found else None
+    query = select(PlanRow).where(PlanRow.run_id == run_id).order_by(PlanRow.round.desc()).limit(1)
+    with open_database(workspace).read() as session:
+        row = session.scalars(query).first()
+    return _round(row) if row else None
 
 
 def require_round(workspace: Workspace, run_id: str) -> Round:
     """The newest round; raises ReviewError when nothing is planned or it was closed."""
-    found = current_round(workspace, run_id)
+    return _open(current_round(workspace, run_id), run_id)
+
+
+def lock_round(session: Session, run_id: str) -> Round:
+    """The same within the caller's transaction, which from here on is the only one to change this run's review: whoever waits here sees
+    what the other did, and a round that was closed meanwhile takes no decision."""
+    row = _last(session, run_id)
+    return _open(_round(row) if row else None, run_id)
+
+
+def _open(found: Round | None, run_id: str) -> Round:
     if found is None:
         raise ReviewError(f"No review of run {run_id} is planned.", hint=f"Plan it: heirloom review plan {run_id}.")
     if found.closed:
@@ -256,7 +268,13 @@ def _extra(
 
 
 def _round(row: PlanRow) -> Round:
-    return Round(row.run_id, row.round, Plan.model_validate(json.loads(row.plan)), row.by, row.at, row.closed)
+    return Round(row.run_id, row.round, _plan(row.plan), row.by, row.at, row.closed)
+
+
+@lru_cache(maxsize=64)
+def _plan(text: str) -> Plan:
+    """Plans are frozen, so every keypress may share one."""
+    return Plan.model_validate(json.loads(text))
 
 
 def _last(session: Session, run_id: str) -> PlanRow | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 
 from auditor.review import desk
-from auditor.review.desk import REASONS, Answer, Card, Queue
+from auditor.review.desk import REASONS, Answer, Card, Progress, Queue
 from auditor.review.frame import LabelFrame, load_frame
 from auditor.review.outcome import LotOutcome
 from auditor.review.results import early_look
@@ -21,6 +21,7 @@ from pages.ui import bars, cache, figures, page, state
 from pages.ui.text import escaped, visible
 
 LONGEST = 20_000  # characters of a text on a card
+FRESH = 2.0  # seconds for which counts are kept: they read a lot of rows, a keypress should not
 KEYED = 9
 MOST_BUTTONS = 12  # beyond, labels are chosen from a list
 KEYS = (
@@ -40,6 +41,16 @@ class Last:
 
     card: Card
     answer: Answer
+
+
+@dataclass(frozen=True)
+class Facts:
+    """How far a queue is, as counted ``at`` a moment; ``lot`` is the early look, for the sample alone."""
+
+    at: float
+    progress: Progress
+    pace: float | None
+    lot: LotOutcome | None
 
 
 @dataclass(frozen=True)
@@ -71,8 +82,11 @@ def _draw(place: Desk) -> None:
     if notice:
         st.warning(escaped(notice, 300), icon=":material/info:")
         state.forget(place.key("notice"))
-    card = desk.next_card(workspace, place.run.id, place.reviewer, place.queue)
-    _progress(place)
+    handed: Card | None = state.get(place.key("next"))  # the decision just entered leased it
+    state.forget(place.key("next"))
+    card = handed or desk.next_card(workspace, place.run.id, place.reviewer, place.queue)
+    facts = _facts(place, ending=card is None)
+    _progress(place, facts)
     last: Last | None = state.get(place.key("last"))
     if card is None:
         _nothing_left(place)
@@ -80,17 +94,41 @@ def _draw(place: Desk) -> None:
     else:
         _card(place, frame, card, last)
     if place.queue == "sample":
-        lot = early_look(workspace, place.now)
+        lot = facts.lot
         if lot is not None and lot.final and not state.get(place.key("final")):
             state.put(place.key("final"), True)
             st.rerun()  # the whole page: now there is a result
         _early(lot)
 
 
-def _progress(place: Desk) -> None:
-    workspace = cache.workspace()
-    done = desk.progress(workspace, place.now, place.reviewer, place.queue)
-    pace = desk.pace(workspace, place.now, place.reviewer)
+def _facts(place: Desk, ending: bool) -> Facts:
+    """How far the queue is: counted anew every FRESH seconds and at the end, in between this person's own answers are added."""
+    known: Facts | None = state.get(place.key("facts"))
+    full = known is not None and known.progress.decided >= known.progress.total
+    if known is None or ending or full or time.monotonic() - known.at > FRESH:
+        workspace = cache.workspace()
+        known = Facts(
+            at=time.monotonic(),
+            progress=desk.progress(workspace, place.now, place.reviewer, place.queue),
+            pace=desk.pace(workspace, place.now, place.reviewer),
+            lot=early_look(workspace, place.now) if place.queue == "sample" else None,
+        )
+        state.put(place.key("facts"), known)
+    return known
+
+
+def _one_more(place: Desk, card: Card) -> None:
+    """Add an answer to the kept counts; of a card that two people decide only a count can tell whether it was the first."""
+    known: Facts | None = state.get(place.key("facts"))
+    if known is None or card.double:
+        state.forget(place.key("facts"))
+        return
+    done = replace(known.progress, decided=known.progress.decided + 1, mine=known.progress.mine + 1)
+    state.put(place.key("facts"), replace(known, progress=done))
+
+
+def _progress(place: Desk, known: Facts) -> None:
+    done, pace = known.progress, known.pace
     facts = [f"{done.decided:,} / {done.total:,} cards", f"{done.mine:,} by you"]
     if pace is not None and done.total > done.decided:
         facts.append(
@@ -194,16 +232,22 @@ def _decide(place: Desk, card: Card, answer: Answer) -> None:
     full = Answer(answer.kind, answer.label, answer.reason, note, seconds)
     classes = len(load_frame(place.run).labels)
     try:
-        desk.decide(cache.workspace(), place.run.id, card.item_id, place.reviewer, full, classes=classes)
+        after = desk.decide_and_take(
+            cache.workspace(), place.run.id, card.item_id, place.reviewer, full, classes=classes, queue=place.queue
+        )
     except HeirloomError as error:
+        state.forget(place.key("facts"))
         if not error.message.startswith("You have decided"):  # a key pressed twice is no news
             state.put(place.key("notice"), str(error))
         return
+    state.put(place.key("next"), after)
     state.put(place.key("last"), Last(card, full))
     state.forget(place.key("noting"))
+    _one_more(place, card)
 
 
 def _undo(place: Desk) -> None:
+    state.forget(place.key("facts"))
     try:
         back = desk.undo(cache.workspace(), place.run.id, place.reviewer, place.queue)
     except HeirloomError as error:
