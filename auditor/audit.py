@@ -135,8 +135,7 @@ def _conclude(audit: AuditInput, results: list[CheckResult]) -> AuditReport:
     """Gates and verdict from the checks' results."""
     spec = audit.spec
     gates = tuple(decide(gate, spec.candidate, results) for gate in spec.audit.gates)
-    quality = bool(audit.labelled.any()) if audit.labels else audit.test.pairs is not None
     what = "texts" if audit.labels else "prompts"
-    verdict = make_verdict(spec.candidate, gates, results, has_labels=quality, what=what)
+    verdict = make_verdict(spec.candidate, gates, results, has_labels=bool(audit.labelled.any()), what=what)
     table = all_arms(spec.audit, usable_arms(audit) if audit.labels else audit.arms, results)
     return AuditReport(run=audit.run.id, made_at=now(), results=(*results, table), gates=gates, verdict=verdict)

@@ -58,6 +58,8 @@ FILES = (
     "arms/*/skipped.json",
     "predictions/*/*.parquet",
 )
+# checks whose sentences are templates of our own or published test sets
+NOBODYS = ("gender_bias", "lm_bias", "lm_choice", "lm_stereotypes", "lm_honest")
 WITH_TEXT = ("examples.parquet", "labels.parquet", "items.parquet", "unanswered.parquet")
 
 
@@ -123,7 +125,7 @@ def make_bundle(workspace: Workspace, run: Run, reports: Mapping[str, bytes], te
         raise ReportError(f"Run {run.id} was never sealed.", hint="Audit it again: `heirloom audit RUN`.")
     with open_database(workspace).write() as session:
         salts = salts_of(session, run)
-    members = {**reports, **_run_files(run, salts), CHAIN: dump_chain(chain).encode()}
+    members = {**reports, **_run_files(run, salts, texts), CHAIN: dump_chain(chain).encode()}
     statement = {
         "bundle": VERSION,
         **head_statement(run.id, chain),
@@ -177,28 +179,56 @@ def load_texts(data: bytes) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["row_id", "text", "pair", "salt"])
 
 
-def _run_files(run: Run, salts: Mapping[str, str]) -> dict[str, bytes]:
-    """The run's files by their name in the bundle; texts blanked, and named by keyed digests."""
+def _run_files(run: Run, salts: Mapping[str, str], texts: bool) -> dict[str, bytes]:
+    """The run's files by their name in the bundle; texts blanked, and named by keyed digests. What language models answered to users'
+    prompts goes along with the texts only: it quotes them."""
     found = sorted({path for pattern in FILES for path in run.folder.glob(pattern) if path.is_file()})
     members = {f"run/{path.relative_to(run.folder).as_posix()}": path.read_bytes() for path in found}
     for name in WITH_TEXT:
         path = run.folder / name
         if path.exists():
             members[f"run/{name}"] = _without_texts(path, salts)
+    if not texts:
+        for path in answered(run):
+            members[f"run/{path.relative_to(run.folder).as_posix()}"] = _without_answers(path)
     return members
+
+
+def answered(run: Run) -> list[Path]:
+    """The prediction files that hold answers to users' prompts (not those to the checks' own sentences)."""
+    paths = [path for path in run.folder.glob("predictions/*/*.parquet") if not path.name.endswith(".items.parquet")]
+    return sorted(path for path in paths if "answer" in pq.read_schema(path).names)
+
+
+def blanked_answers(frame: pd.DataFrame, hit: pd.Series | None = None) -> pd.DataFrame:
+    """``frame`` without the words of its answers, in the rows of ``hit`` or in all."""
+    here = pd.Series(True, index=frame.index) if hit is None else hit
+    for column in ("answer", "token_text", "answer_ids"):
+        if column in frame.columns:
+            blank: object = "" if column == "answer" else ()
+            kept = [blank if gone else value for value, gone in zip(frame[column], here, strict=True)]
+            frame[column] = pd.Series(kept, index=frame.index, dtype=object)
+    return frame
+
+
+def _without_answers(path: Path) -> bytes:
+    buffer = io.BytesIO()
+    table = pa.Table.from_pandas(blanked_answers(read_frame(path)), preserve_index=False)
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
 
 
 def _without_texts(path: Path, salts: Mapping[str, str]) -> bytes:
     """A Parquet file with its users' texts blanked; our own template sentences stay, since they are nobody's data."""
     frame = read_frame(path)
-    mine = frame["check"] != "gender_bias" if "check" in frame.columns else pd.Series(True, index=frame.index)
+    mine = ~frame["check"].isin(NOBODYS) if "check" in frame.columns else pd.Series(True, index=frame.index)
     if "content_id" in frame.columns:
         # a plain digest of a short text can be guessed, so it is replaced by a keyed one
         frame["content_id"] = [
             keyed_digest(content, salts[row]) if row in salts else ""
             for row, content in zip(frame["row_id"], frame["content_id"], strict=True)
         ]
-    for column, blank in (("text", ""), ("pair", None), ("raw_answer", "")):
+    for column, blank in (("text", ""), ("pair", None), ("raw_answer", ""), ("answer", ""), ("teacher_answer", "")):
         if column in frame.columns:
             frame.loc[mine, column] = blank
     table = pa.Table.from_pandas(frame, preserve_index=False)

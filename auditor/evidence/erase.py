@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from sqlalchemy import delete
 
+from auditor.evidence.bundle import answered, blanked_answers
 from auditor.evidence.log import append
 from auditor.evidence.seal import SaltRow, sign_head
 from distill.db import open_database
@@ -43,6 +44,9 @@ def erase(workspace: Workspace, run: Run, row_id: str, by: str, reason: str) -> 
     Examples(frame, examples.labels).write(run.folder / "examples.parquet")
     for name in ("examples_view.parquet", "labels.parquet", "items.parquet", "unanswered.parquet"):
         _blank(run.folder / name, row_id, text)
+    for path in answered(run):
+        answers = read_frame(path)
+        write_frame(path, blanked_answers(answers, answers["row_id"] == row_id))
     if (run.folder / "manifest.json").exists():
         run.write_manifest()
     sign_head(workspace, run)
@@ -60,7 +64,7 @@ def _blank(path: Path, row_id: str, text: str) -> None:
         hit |= frame["meta"].str.contains(f'"row_id": "{row_id}"', regex=False)
     if "text" in frame.columns:
         hit |= frame["text"] == text
-    for column in ("text", "pair", "content_id", "raw_answer"):
+    for column in ("text", "pair", "content_id", "raw_answer", "answer", "teacher_answer"):
         if column in frame.columns:
             frame.loc[hit, column] = BLANK
     write_frame(path, frame)
