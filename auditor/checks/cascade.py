@@ -1,6 +1,7 @@
 """Cascade: the student answers where it is sure, the teacher takes the rest. What would that keep, and what would it cost?
 
-The threshold is chosen on dev: the fewest deferred texts with which the cascade is as often right there as the teacher. Test is only
+The threshold is chosen on dev: the fewest deferred texts with which the lower confidence bound of the cascade's accuracy minus the teacher's
+is not below the allowed loss (the run's margin). A point that equals the teacher on a few hundred rows would promise too much. Test is only
 measured. A deferred text pays for both models.
 """
 
@@ -20,6 +21,7 @@ from distill.store import TEACHER, SetName
 from distill.types import Floats
 
 STEPS = 21  # points of the curve
+ONE_SIDED = 1.6449  # normal quantile at 95 %
 
 
 @check(
@@ -27,7 +29,7 @@ STEPS = 21  # points of the curve
     "What if the student passed on to the teacher what it is not sure of?",
     needs={"human_labels", "student", "probabilities"},
     measures={
-        "cascade_threshold": "Confidence from which on the student answers itself, chosen on dev.",
+        "cascade_threshold": "Confidence from which on the student answers itself; chosen on dev by a one-sided 95 % bound.",
         "cascade_accuracy": "Accuracy of student and teacher together at that threshold.",
         "cascade_accuracy_difference": "That minus the teacher's accuracy.",
         "cascade_deferred": "Share of texts that go to the teacher (by group as well).",
@@ -45,7 +47,7 @@ def cascade(audit: AuditInput, options: NoOptions) -> CheckResult:
         return CheckResult(
             name="cascade", skipped="no dev row carries a human label, and the threshold is chosen there"
         )
-    threshold = choose(*_answers(audit, arm, "dev", labelled), audit.dev.y[labelled])
+    threshold = choose(*_answers(audit, arm, "dev", labelled), audit.dev.y[labelled], audit.spec.audit.margin)
     sure, right, teacher = _on_test(audit, arm)
     measures = _measures(audit, arm, threshold, sure, right, teacher)
     times = _times(audit, arm)
@@ -54,29 +56,40 @@ def cascade(audit: AuditInput, options: NoOptions) -> CheckResult:
     return CheckResult(
         name="cascade",
         measures=tuple(measures),
-        findings=(_finding(arm, threshold, measures),),
+        findings=(_finding(arm, threshold, measures, audit.spec.audit.margin),),
         tables={"curve": _curve(sure, right, teacher, times)},
     )
 
 
-def choose(confidence: Floats, student: Floats, teacher: Floats, y: Any) -> float:
-    """The lowest threshold with which the cascade is right as often as the teacher on these rows.
+def choose(confidence: Floats, student: Floats, teacher: Floats, y: Any, margin: float = 0.0) -> float:
+    """The lowest threshold from which on the cascade is no worse than the teacher by more than ``margin``, with 95 % confidence.
+
+    Thresholds are tried from the one that defers everything downwards, and the first that fails ends it: testing in a fixed
+    sequence keeps the error of the whole search at 5 % (Angelopoulos et al. 2021, "Learn then Test", section 3).
+
+    The bound is one-sided and normal, of the paired difference in accuracy over the n rows; the seeds of a row are averaged first.
+    A difference that is 0 in every row counts as certain: nothing that the student would answer differs in rightness there.
 
     Args:
         confidence: of the student, [seeds, n].
         student: its label, [seeds, n].
         teacher: the teacher's label, [n].
         y: the right label, [n].
+        margin: loss of accuracy that is allowed.
 
     Returns:
         A confidence; 0 defers nothing. Above 1 would defer everything, which always reaches the teacher.
     """
-    goal = float((teacher == y).mean())
-    for threshold in [0.0, *np.unique(confidence), np.nextafter(1.0, 2.0)]:
-        together = np.where(confidence >= threshold, student == y, (teacher == y)[None, :])
-        if float(together.mean()) >= goal:
-            return float(threshold)
-    return float(np.nextafter(1.0, 2.0))
+    right = (teacher == y).astype(np.float64)[None, :]
+    gains = (student == y).astype(np.float64) - right
+    found = float(np.nextafter(1.0, 2.0))
+    for threshold in [*np.unique(confidence)[::-1], 0.0]:
+        apart = np.where(confidence >= threshold, gains, 0.0).mean(axis=0)
+        spread = float(apart.std(ddof=1)) / np.sqrt(len(apart)) if len(apart) > 1 else np.inf
+        if float(apart.mean()) - ONE_SIDED * spread < -margin:
+            break
+        found = float(threshold)
+    return found
 
 
 def _answers(audit: AuditInput, arm: str, part: SetName, rows: Any) -> tuple[Floats, Floats, Floats]:
@@ -158,13 +171,14 @@ def _curve(sure: Floats, right: Floats, teacher: Floats, times: tuple[float, flo
     return rows
 
 
-def _finding(arm: str, threshold: float, measures: list[Measure]) -> Finding:
+def _finding(arm: str, threshold: float, measures: list[Measure], margin: float) -> Finding:
     found = {m.name: m for m in measures if m.group is None}
     share, apart = found["cascade_deferred"], found["cascade_accuracy_difference"]
     speed = found.get("cascade_speedup")
     faster = f", {speed.value:.1f} times as fast as the teacher" if speed and speed.value else ""
     claim = (
         f"With '{arm}' answering from a confidence of {min(threshold, 1.0):.2f} on, {100 * (share.value or 0):.0f} % of the texts go to the "
-        f"teacher; accuracy changes by {points(apart.value)} {point_range(apart.low, apart.high)} against it{faster}."
+        f"teacher; accuracy changes by {points(apart.value)} {point_range(apart.low, apart.high)} against it{faster}. "
+        f"The threshold is the lowest at which dev rules out, with 95 % confidence, a loss of more than {100 * margin:.1f} points."
     )
     return Finding(check="cascade", severity="info", claim=claim, evidence=(share, apart))
