@@ -13,6 +13,7 @@ from pages.ui import alternatives_charts as draw
 from pages.ui import cache, charts, frame, parts
 from pages.ui.cache import Audited
 from pages.ui.compare_charts import arm_label, arms_of
+from pages.ui.frontier_chart import AXES, frontier_chart
 from pages.ui.page import PageInfo
 from pages.ui.text import escaped
 
@@ -49,6 +50,7 @@ def render() -> None:
     _scores(found, spec)
     _methods(audit, spec)
     _chart(audit, spec)
+    _frontier(audit, spec)
     left, right = st.columns(2, gap="medium")
     with left:
         _cascade(audit, spec)
@@ -111,6 +113,20 @@ def _chart(audit: Audited, spec: RunSpec) -> None:
     st.subheader("Quality kept against speed gained", anchor=False)
     st.caption("Marks are measured here, with 95 % intervals. The faint boxes are what was published for a method.")
     charts.show(*drawn, key="methods_chart", says="Quality kept against speed-up, arms and published ranges.")
+
+
+def _frontier(audit: Audited, spec: RunSpec) -> None:
+    st.subheader("Frontier", anchor=False)
+    against = st.segmented_control("Quality kept against", list(AXES), default="Size", key="frontier_axis") or "Size"
+    drawn = frontier_chart(audit, spec, against)
+    if drawn is None:
+        st.caption("No frontier, because fewer than two arms have both figures.")
+        return
+    charts.show(*drawn, key="frontier", says=f"Quality kept against {AXES[against][1]}, with the Pareto front.")
+    st.caption(
+        "The dotted line joins the arms that no other one beats in both; they were placed by their test figures, so the best of many "
+        "looks a little better than it is. The knee lies farthest above the line between the front's ends."
+    )
 
 
 def _cascade(audit: Audited, spec: RunSpec) -> None:
