@@ -46,8 +46,6 @@ def frontier_chart(audit: Audited, spec: RunSpec, against: str) -> tuple[go.Figu
             mode="markers",
             marker={"size": 11, "color": palette.colour_of(kind), "symbol": palette.symbol_of(kind)},
             error_y=charts.bars(*charts.as_percent(kept)),
-            if kept.unit == "1"
-            else charts.bars(kept.value, kept.low, kept.high),
             hovertemplate=f"<b>{charts.label(arm_label(spec, arm))}</b><br>kept %{{y:.1f}} %, %{{x:.3g}}<extra></extra>",
         )
     marks = [(charts.label(arm_label(spec, rows[p][0])), x[p], y[p]) for p in front]
