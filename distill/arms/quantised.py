@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from distill.arms.sources import source_card
+from distill.errors import DataError
 from distill.plugins import ArmContext, arm
 from distill.spec import Part
 from distill.store import TEACHER, ModelCard
@@ -23,6 +25,10 @@ class QuantisedOptions(Part):
     precision: Literal["int8", "fp32"] = Field(
         "int8", description="int8 (dynamic), or fp32: the same graph unquantised, to compare with."
     )
+    calibration: Literal["dynamic", "static"] = Field(
+        "dynamic", description="int8: ranges of activations as they come, or fixed beforehand on pool texts."
+    )
+    texts: int = Field(128, ge=8, description="Pool texts for the static calibration.")
     embeddings: bool = Field(True, description="Quantise the embedding tables too: half of a small model on disk.")
     reduce_range: bool = Field(False, description="7 bits, for x86 processors without VNNI, where 8 bits saturate.")
 
@@ -42,9 +48,12 @@ def quantised(context: ArmContext, options: Any) -> ModelCard:
     folder = context.folder / "model"
     shutil.rmtree(folder, ignore_errors=True)
     write_onnx(load_classifier(str(source.model_dir), context.examples.labels), folder)
-    if options.precision == "int8":
+    if options.precision == "int8" and options.calibration == "static":
+        _calibrated(context, folder, options)
+    elif options.precision == "int8":
         quantise_dynamic(folder, embeddings=options.embeddings, reduce_range=options.reduce_range)
     notes = ("ONNX Runtime with the fast tokenizer alone: part of its speed is the runtime's, not int8's.",)
+    how = {"calibration": options.calibration} if options.precision == "int8" else {}
     return derived_card(
         context,
         source,
@@ -52,8 +61,28 @@ def quantised(context: ArmContext, options: Any) -> ModelCard:
         options.of,
         notes=notes,
         parameters=source.parameters,
-        extra={"precision": options.precision, "runtime": "onnxruntime", "made_in": round(time.monotonic() - began, 3)},
+        extra={
+            "precision": options.precision,
+            **how,
+            "runtime": "onnxruntime",
+            "made_in": round(time.monotonic() - began, 3),
+        },
     )
+
+
+def _calibrated(context: ArmContext, folder: Path, options: QuantisedOptions) -> None:
+    """Static int8; the first pool texts set the ranges. Raises DataError where there is no pool."""
+    from distill.engine.encode import encode
+    from distill.engine.onnx_model import open_onnx, quantise_static
+
+    rows = context.examples.part("pool")
+    if not len(rows):
+        raise DataError("There is no pool to calibrate on.", hint="Give split.pool a share, or use 'dynamic'.")
+    opened = open_onnx(folder, context.examples.labels)
+    few = rows.take(np.arange(min(options.texts, len(rows)), dtype=np.int64))
+    tokens = min(context.stage.spec.signals.max_tokens, opened.limit)
+    encoded = encode(opened.tokenizer, few.texts, few.pairs, tokens)
+    quantise_static(folder, encoded, reduce_range=options.reduce_range)
 
 
 def derived_card(context: ArmContext, source: ModelCard, folder: Path, of: str, **known: Any) -> ModelCard:

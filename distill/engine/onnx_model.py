@@ -20,7 +20,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from distill.engine.encode import Batch, longest
+from distill.engine.encode import Batch, Encoded, longest, sorted_batches
 from distill.engine.lean import lean_classifier
 from distill.engine.loading import LoadedClassifier
 from distill.errors import ModelError, StoreError
@@ -29,6 +29,7 @@ from distill.files import read_json, write_json
 FILE = "model.onnx"
 FACTS = "inference.json"
 OPSET = 17
+CALIBRATION_BATCH = 8
 _TOLERANCE = 1e-3  # on float32 logits: what another runtime may round differently, and no more
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -172,6 +173,74 @@ def quantise_dynamic(folder: Path, *, embeddings: bool = True, reduce_range: boo
         made.replace(folder / FILE)
 
 
+def quantise_static(folder: Path, encoded: Encoded, *, reduce_range: bool = False) -> None:
+    """Make the model in ``folder`` int8 with activations' ranges fixed beforehand, from some texts (calibration).
+
+    Embedding tables are quantised too; products of two activations (attention) stay float32, as with :func:`quantise_dynamic`.
+
+    Args:
+        folder: of :func:`write_onnx`; its model.onnx is replaced.
+        encoded: the texts whose activations set the ranges.
+        reduce_range: see :func:`quantise_dynamic`.
+
+    Raises:
+        ModelError: the graph cannot be quantised.
+    """
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    logger = logging.getLogger()
+    level = logger.level
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".int8.") as part:
+        made = Path(part) / FILE
+        try:
+            logger.setLevel(logging.ERROR)
+            quantize_static(
+                folder / FILE,
+                made,
+                _reader(encoded, tuple(facts_of(folder)["inputs"])),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+                per_channel=True,
+                reduce_range=reduce_range,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                extra_options={"MatMulConstBOnly": True},
+            )
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(
+                f"The graph cannot be quantised: {str(error)[:160]}", hint="Leave this arm out."
+            ) from error
+        finally:
+            logger.setLevel(level)
+        made.replace(folder / FILE)
+
+
+def _reader(encoded: Encoded, inputs: tuple[str, ...]) -> Any:
+    """Calibration batches as ONNX Runtime asks for them, one after the other, then None."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.batches = iter(sorted_batches(encoded.lengths, CALIBRATION_BATCH))
+
+        def get_next(self) -> dict[str, Any] | None:
+            rows = next(self.batches, None)
+            return None if rows is None else _given(encoded.batch(rows, torch.device("cpu")), inputs)
+
+    return Reader()
+
+
+def _given(batch: Batch, inputs: tuple[str, ...]) -> dict[str, Any]:
+    """A batch as the graph's inputs."""
+    ids = batch.ids.cpu().numpy()
+    given = {
+        "input_ids": ids,
+        "attention_mask": np.ones_like(ids) if batch.mask is None else batch.mask.cpu().numpy(),
+        "token_type_ids": np.zeros_like(ids) if batch.types is None else batch.types.cpu().numpy(),
+    }
+    return {name: given[name] for name in inputs}
+
+
 class OnnxForward:
     """Logits of batches through ONNX Runtime on the CPU, with as many threads as torch is set to at the time of the call.
 
@@ -213,13 +282,7 @@ class OnnxForward:
         threads = torch.get_num_threads()
         if threads != self._threads:
             self._session = self._open(threads)
-        ids = batch.ids.cpu().numpy()
-        given = {
-            "input_ids": ids,
-            "attention_mask": np.ones_like(ids) if batch.mask is None else batch.mask.cpu().numpy(),
-            "token_type_ids": np.zeros_like(ids) if batch.types is None else batch.types.cpu().numpy(),
-        }
-        (logits,) = self._session.run(["logits"], {name: given[name] for name in self.inputs})
+        (logits,) = self._session.run(["logits"], _given(batch, self.inputs))
         return torch.from_numpy(np.ascontiguousarray(logits if self.order is None else logits[:, self.order]))
 
 

@@ -125,3 +125,23 @@ def test_a_changed_source_makes_the_derived_arm_anew(run: Run) -> None:
     other = replace(base, stage=replace(stage, spec=spec.model_copy(update={"arms": arms})))
     assert arm_digest(other, spec.arm("distilled-int8"), 1) != before
     assert arm_digest(other, spec.arm("teacher-int8"), 1) == arm_digest(base, spec.arm("teacher-int8"), 1)
+
+
+@pytest.mark.slow
+def test_trimmed_and_stacked_and_static_int8(classifier: Path, tmp_path: Path) -> None:
+    """A student with the pool's vocabulary, that in int8, and int8 with ranges from the pool: all made, all smaller, all answering."""
+    small = {"kind": "trimmed", "name": "small", "options": {"of": "distilled"}}
+    stacked = {"kind": "quantised", "name": "small-int8", "options": {"of": "small"}}
+    static = {"kind": "quantised", "name": "static", "options": {"of": "small", "calibration": "static", "texts": 16}}
+    context, _ = make_context(tmp_path, _spec(tmp_path, classifier, ["distilled", small, stacked, static], seeds=[1]))
+    run_stages(context)
+    found = Run(context.run.folder)
+    assert skipped_arms(found) == {}
+    cards = {card.name: card for card in found.cards()}
+    assert cards["small"].extra["vocabulary"] <= cards["small"].extra["vocabulary_before"]
+    assert 0 <= cards["small"].extra["test_tokens_lost"] <= cards["small"].extra["test_tokens"]
+    assert cards["static"].extra["calibration"] == "static"
+    answers = {name: found.prediction(name, 1, "test").probs for name in cards}
+    if not cards["small"].extra["test_texts_touched"]:
+        assert np.allclose(answers["small"], answers["distilled"], atol=1e-6)
+    assert np.mean(answers["static"].argmax(axis=1) == answers["small"].argmax(axis=1)) >= 0.8

@@ -68,3 +68,21 @@ def test_damaged_folders_are_refused(exported: Path, tmp_path: Path) -> None:
     (cut / FACTS).unlink()
     with pytest.raises(ModelError, match="missing or damaged"):
         _ask(cut)
+
+
+def test_static_int8_calibrated_on_texts_answers_nearly_alike(tmp_path: Path) -> None:
+    from distill.engine.encode import encode
+    from distill.engine.onnx_model import quantise_static
+    from distill.engine.predict import Predictor
+    from tests.distill.engine.test_trim import LABELS as CLASSES
+    from tests.distill.engine.test_trim import POOL, _loaded
+
+    loaded = _loaded("WordPiece")
+    write_onnx(loaded, tmp_path / "m")
+    before = Predictor(tmp_path / "m", CLASSES, max_tokens=32).probabilities(POOL)
+    size = (tmp_path / "m" / "model.onnx").stat().st_size
+    quantise_static(tmp_path / "m", encode(loaded.tokenizer, POOL, None, 32))
+    after = Predictor(tmp_path / "m", CLASSES, max_tokens=32).probabilities(POOL)
+    assert (tmp_path / "m" / "model.onnx").stat().st_size != size
+    assert not np.array_equal(before, after)
+    assert np.abs(before - after).max() < 0.15
