@@ -29,7 +29,7 @@ class Method:
 
 
 METHODS = (
-    Method("distillation", ("distilled", "given"), "high (needs teacher output)", "reasoning, general tasks"),
+    Method("distillation", ("distilled", "self_distilled", "iterative", "given"), "high (needs teacher output)", "reasoning, general tasks"),
     Method("quantisation", ("quantised",), "low (no extra training)", "simple inference, low power"),
     Method("pruning", ("pruned",), "medium", "redundant models"),
     Method("traditional fine-tuning", ("fine_tuned", "label_budget"), "very high (needs labelled data)", "specialised domains", "minimal"),

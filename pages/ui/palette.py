@@ -12,6 +12,8 @@ PURPLE, ORANGE, SKY, YELLOW = "#CC79A7", "#E69F00", "#56B4E9", "#F0E442"
 KIND_COLOURS: dict[str, str] = {
     TEACHER: BLUE,
     "distilled": VERMILLION,
+    "self_distilled": VERMILLION,
+    "iterative": VERMILLION,
     "given": VERMILLION,
     "hard_label": GREY,
     "fine_tuned": GREEN,

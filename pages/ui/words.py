@@ -63,6 +63,8 @@ ARM_NAMES: dict[str, str] = {
     "quantised": "quantised teacher",
     "pruned": "pruned teacher",
     "label_budget": "fine-tuned on a label budget",
+    "self_distilled": "self-distilled student",
+    "iterative": "student taught in rounds",
 }
 VERDICT_WORDS = {"yes": "can replace", "no": "cannot replace", "cannot tell": "cannot tell"}
 
@@ -78,6 +80,9 @@ class Word:
 
 MEASURES: dict[str, Word] = {
     "accuracy": Word("accuracy", "share", "Share of test texts with the right label."),
+    "agreement_with_origin": Word("agreement with generation 0", "share"),
+    "accuracy_against_origin": Word("accuracy against generation 0", "points"),
+    "rarest_class_recall": Word("recall of the rarest label", "share"),
     "macro_f1": Word("macro F1", "share", "Mean over the classes of the harmonic mean of precision and recall."),
     "precision": Word("precision", "share", "Of the texts given this label, the share that has it."),
     "recall": Word("recall", "share", "Of the texts with this label, the share that was found."),
