@@ -53,10 +53,11 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.installed
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
-test: lint
+test: lint chromium
 	$(PYTEST) --ignore tests/browser
+	$(MAKE) --no-print-directory browser
 
-# one after the other on a quiet machine: two servers, two browsers and a trainer on two cores miss their deadlines
+# one after the other: two servers, two browsers and a trainer on two cores at once would only wait for each other
 browser: chromium $(TOOLS)
 	$(BIN)/python -m pytest tests/browser
 
