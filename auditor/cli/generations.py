@@ -30,12 +30,12 @@ def generations(
 
     home = workspace()
     run: Run | None = jobs.submit(home, read_spec(spec, [f"generations={count}"]), by=who())
-    typer.echo(run.id)
-    while wait and run is not None:
+    while run is not None:
+        typer.echo(run.id)
+        if not wait:
+            return
         follow(home, run.id)
         run = _next(run.id)
-        if run is not None:
-            typer.echo(run.id)
 
 
 def _next(run_id: str) -> Run | None:

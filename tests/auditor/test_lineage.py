@@ -55,7 +55,7 @@ def test_the_third_generation_is_held_against_the_first_teacher(runs: list[Run])
         keep_origin(run, store)
     last = runs[-1]
     first = runs[0].prediction(TEACHER, 0)
-    np.testing.assert_allclose(last.prediction(ORIGIN, 0).probs, first.probs, atol=1e-6)  # type: ignore[arg-type]
+    np.testing.assert_allclose(last.prediction(ORIGIN, 0).probs, first.probs, atol=1e-6)
     found = one(result_of(last, "generations"), "agreement_with_origin", "distilled")
     ids = first.ids
     same = last.prediction("distilled", 1).aligned(ids).argmax == first.argmax

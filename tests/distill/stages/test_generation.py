@@ -82,17 +82,16 @@ def test_predictions_are_as_the_contract_says(done: tuple[Path, Run, list[Any]])
     assert teacher["kl_sum"].eq(0).all() and teacher["agree_sum"].eq(teacher["forced_tokens"]).all()
     assert [len(text) for text in teacher["token_text"]] == teacher["forced_tokens"].tolist()
     for name in ("token_kl", "sequence", "undistilled"):
-        for part, size in (("test", 20), ("dev", 10)):
-            frame = read_frame(run.prediction_path(name, 1, part))
-            assert len(frame) == size
+        assert len(read_frame(run.prediction_path(name, 1, "test"))) == 20
+        assert len(read_frame(run.prediction_path(name, 1, "dev"))) == 10
         frame = read_frame(run.prediction_path(name, 1, "test"))
         np.testing.assert_array_equal(frame["row_id"], test.ids)
         np.testing.assert_array_equal(frame["forced_tokens"], teacher["forced_tokens"])
         assert (frame["kl_sum"] > 0).all() and (frame["agree_sum"] <= frame["forced_tokens"]).all()
-        for row in frame.itertuples():
-            assert len(row.token_p) == len(row.token_kl) == row.forced_tokens
-            assert float(np.sum(row.token_kl)) == pytest.approx(row.kl_sum, rel=1e-4, abs=1e-4)
-            assert -float(np.log(row.token_p).sum()) == pytest.approx(row.nll_sum, rel=1e-3)
+        for row in frame.to_dict("records"):
+            assert len(row["token_p"]) == len(row["token_kl"]) == row["forced_tokens"]
+            assert float(np.sum(row["token_kl"])) == pytest.approx(row["kl_sum"], rel=1e-4, abs=1e-4)
+            assert -float(np.log(row["token_p"]).sum()) == pytest.approx(row["nll_sum"], rel=1e-3)
 
 
 def test_items_are_scored_or_answered(done: tuple[Path, Run, list[Any]]) -> None:
@@ -128,8 +127,8 @@ def test_a_second_run_asks_nothing_again(done: tuple[Path, Run, list[Any]], teac
     context, seen = make_context(root, tiny_generation_spec(root, teacher, arms=["undistilled", "sequence"]))
     assert run_stages(context, until="labels") == "done"
     assert "0 asked now, 30 reused" in notes(seen)
-    labels = [read_frame(one.folder / "labels.parquet")["answer"] for one in (run, context.run)]
-    pd.testing.assert_series_equal(*labels)
+    first, second = (read_frame(one.folder / "labels.parquet")["answer"] for one in (run, context.run))
+    pd.testing.assert_series_equal(first, second)
 
 
 def test_a_resumed_run_keeps_what_is_done(done: tuple[Path, Run, list[Any]], tmp_path: Path) -> None:

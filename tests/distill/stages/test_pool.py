@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from auditor.review.targeted import by_disagreement
 from distill.plugins import StageContext
 from distill.stages import pool as pool_module
 from distill.stages import run_stages
+from distill.teachers.base import Predicts, predictor
 from distill.types import read_frame, write_frame
 from distill.workspace import Workspace
 from tests.distill.tiny import context_of, make_context, tiny_spec
@@ -47,8 +49,12 @@ def test_only_the_candidates_first_seed_is_asked_and_the_queue_reads_it(
     assert set(order) == set(differing)
     # asked again only when labels or weights change
     asked: list[int] = []
-    real = pool_module.predictor
-    monkeypatch.setattr(pool_module, "predictor", lambda *a: asked.append(1) or real(*a))
+
+    def counted(*given: Any) -> Predicts:
+        asked.append(1)
+        return predictor(*given)
+
+    monkeypatch.setattr(pool_module, "predictor", counted)
     run_stages(again(finished, tmp_path), until="predictions")
     assert asked == []
     run.prediction_path("distilled", 1, "test").unlink()
@@ -63,7 +69,7 @@ def test_a_run_goes_on_when_the_pool_cannot_be_asked(classifier: Path, tmp_path:
         tmp_path, tiny_spec(tmp_path, teacher=teacher, arms=[{"kind": "distilled"}], seeds=[1]), "first"
     )
     run_stages(first, until="predictions")
-    parts = [first.run.prediction("distilled", 1, part) for part in ("dev", "test")]  # type: ignore[arg-type]
+    parts = [first.run.prediction("distilled", 1, part) for part in ("dev", "test")]
     rows = [
         {"id": name, "probs": list(map(float, p))}
         for part in parts
