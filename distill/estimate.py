@@ -8,6 +8,7 @@ No torch is needed here: shapes are read from config.json and the safetensors he
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,13 @@ from distill.errors import HeirloomError, PackError, StoreError
 from distill.files import read_json, write_json
 from distill.plugins import ARMS, StageContext
 from distill.provenance import hardware, stage_seconds
-from distill.spec import ArmSpec, RunSpec, StudentSpec
+from distill.spec import LANGUAGE_MODELS, ArmSpec, RunSpec, StudentSpec
 from distill.store import ModelCard, Run
 from distill.workspace import Workspace
 
 # Operations per second and phase on 2 cores of an AMD EPYC with avx512_bf16 (the demo run of November 2026): the default of a machine
 # that has not run anything yet. Another machine is within a factor of 3 of it; its first run replaces these.
-DEFAULT_RATES = {"fine_tune": 2.2e11, "label": 3.0e11, "train": 3.0e11, "predict": 1.4e11}
+DEFAULT_RATES = {"fine_tune": 2.2e11, "label": 3.0e11, "train": 3.0e11, "predict": 1.4e11, "write": 7.0e10}
 FIXED = {
     "data": 4.0,
     "teacher": 6.0,
@@ -41,6 +42,7 @@ TRAINING = 3.0
 SINGLE = 0.35  # share of the rate that is left when texts come one by one
 TOKENS_PER_WORD = 1.4
 SPECIAL_TOKENS = 2
+CHAT_TOKENS = 30  # what a chat template adds, the default system prompt included
 ITEMS = 6_000  # sentences that the shipped checks ask for, roughly
 RESAMPLE = 1e-3  # seconds of audit per resample
 
@@ -100,9 +102,39 @@ def local_folder(source: str) -> Path | None:
     return folder if folder.is_dir() else None
 
 
+def gguf_file(source: str) -> Path | None:
+    """The GGUF file of a model source on this machine: the file itself, or the only one in its directory; None where there is none."""
+    path = Path(source).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        return path
+    folder = local_folder(source)
+    found = sorted(folder.glob("*.gguf")) if folder else []
+    return found[0] if len(found) == 1 else None
+
+
+@functools.lru_cache(maxsize=8)
+def _gguf_shape(path: Path) -> Shape | None:
+    """The shape that a GGUF file's own metadata give."""
+    from gguf import GGUFReader
+
+    try:
+        reader = GGUFReader(path)
+        kind = str(reader.fields["general.architecture"].contents())
+        layers, hidden, inner = (
+            int(reader.fields[f"{kind}.{name}"].contents())
+            for name in ("block_count", "embedding_length", "feed_forward_length")
+        )
+    except (KeyError, OSError, TypeError, ValueError):
+        return None
+    return Shape(layers, hidden, inner, sum(int(tensor.n_elements) for tensor in reader.tensors))
+
+
 def shape_of(source: str) -> Shape | None:
     """The shape of a model on this machine; None when it is elsewhere or its configuration does not say."""
     try:
+        packed = gguf_file(source)
+        if packed is not None:
+            return _gguf_shape(packed)
         folder = local_folder(source)
         config = read_json(folder / "config.json") if folder else {}
         hidden = int(config.get("hidden_size") or config.get("dim") or 0)
@@ -163,6 +195,10 @@ def estimate(spec: RunSpec, cache: Path, splits: dict[str, int], words: float, i
     """
     rates, measured = read_rates(cache)
     tokens = min(float(spec.signals.max_tokens), TOKENS_PER_WORD * words + SPECIAL_TOKENS)
+    written = 0  # tokens of one answer, at most
+    if spec.task == LANGUAGE_MODELS:
+        written = spec.asking.max_new_tokens
+        tokens = min(float(spec.asking.max_prompt_tokens), TOKENS_PER_WORD * words + CHAT_TOKENS) + written
     teacher = teacher_shape(spec)
     asks = any("signals" in ARMS.get(arm.kind).needs for arm in spec.arms) or spec.review.required
     labels = min(spec.signals.max_labels, splits.get("pool", 0)) if asks else 0
@@ -173,6 +209,7 @@ def estimate(spec: RunSpec, cache: Path, splits: dict[str, int], words: float, i
         parts["teacher"] = FIXED["teacher"] + TRAINING * reads * tokens * teacher.operations / rates["fine_tune"]
     if labels and teacher:
         parts["labels"] = FIXED["labels"] + labels * tokens * teacher.operations / rates["label"]
+        parts["labels"] += labels * written * teacher.operations / rates["write"]
     parts["students"] = sum(
         _training(spec, arm, shape, seeds, splits, labels) * tokens / rates["train"] + FIXED["student"] * seeds
         for arm, shape, seeds in models
@@ -182,6 +219,8 @@ def estimate(spec: RunSpec, cache: Path, splits: dict[str, int], words: float, i
     parts["predictions"] = sum(
         seeds * (FIXED["model"] + asked * tokens * shape.operations / rates["predict"]) for shape, seeds in every
     )
+    answers = splits.get("dev", 0) + splits.get("test", 0)
+    parts["predictions"] += sum(seeds * answers * written * shape.operations / rates["write"] for shape, seeds in every)
     candidate = next((shape for arm, shape, _ in models if arm.name == spec.candidate), None)
     if labels and candidate:  # one seed of it is asked about the pool
         parts["predictions"] += FIXED["model"] + labels * tokens * candidate.operations / rates["predict"]

@@ -15,7 +15,7 @@ import psutil
 
 from distill.endpoint.outlook import REMOTE, look, options_of, outlook_of
 from distill.errors import HeirloomError, nearest
-from distill.estimate import ITEMS, Estimate, estimate, local_folder, shape_of, teacher_shape
+from distill.estimate import ITEMS, Estimate, estimate, gguf_file, local_folder, shape_of, teacher_shape
 from distill.files import canonical_json
 from distill.plugins import ARMS
 from distill.spec import ArmSpec, DataSpec, FileSource, RunSpec
@@ -158,11 +158,13 @@ def _median_words(report: dict[str, Any], percentile: str = "p50") -> float:
 
 def _cut_texts(report: dict[str, Any], spec: RunSpec) -> Iterator[PreflightItem]:
     """A word is 1.4 tokens on average, so texts are cut from max_tokens / 1.4 words on."""
-    limit = spec.signals.max_tokens
+    writes = spec.task == "generation"
+    limit = spec.asking.max_prompt_tokens if writes else spec.signals.max_tokens
     if 1.4 * _median_words(report, "p95") > limit:
         share = "Half" if 1.4 * _median_words(report) > limit else "More than one in twenty"
+        what, key = ("prompts", "generation.max_prompt_tokens") if writes else ("texts", "signals.max_tokens")
         yield PreflightItem(
-            "warn", f"{share} of the texts are longer than {limit} tokens and are cut.", "Raise signals.max_tokens."
+            "warn", f"{share} of the {what} are longer than {limit} tokens and are cut.", f"Raise {key}."
         )
 
 
@@ -226,6 +228,9 @@ def _model(source: str, examples: Examples, who: str, *, classifier: bool) -> It
             yield PreflightItem(
                 "warn", f"{who} '{source}' is not on this machine and is fetched from the hub.", "A network is needed."
             )
+        return
+    if gguf_file(source):
+        yield PreflightItem("ok", f"{who} '{source}' is on this machine, as a GGUF file.")
         return
     if not list(folder.glob("*.safetensors")):
         yield PreflightItem(
@@ -324,6 +329,12 @@ def _about_audit(spec: RunSpec, examples: Examples) -> Iterator[PreflightItem]:
     test = examples.part("test")
     labelled = int((test.y >= 0).sum()) if len(test) else 0
     n = labelled or len(test)
+    if not len(examples.part("dev")):
+        yield PreflightItem(
+            "warn", "There are no dev rows: no early stopping and no calibration.", "Give split.dev a share."
+        )
+    if spec.task != "classification":
+        return
     if n < FEW_TEST_ROWS:
         points = 100 * 1.96 * math.sqrt(0.25 / max(1, n))
         yield PreflightItem(
@@ -339,10 +350,6 @@ def _about_audit(spec: RunSpec, examples: Examples) -> Iterator[PreflightItem]:
     if not positive and len(examples.labels) != 2:
         yield PreflightItem(
             "warn", "No label is named as the positive one, so bias by group is not binarised.", "Set data.positive."
-        )
-    if not len(examples.part("dev")):
-        yield PreflightItem(
-            "warn", "There are no dev rows: no early stopping and no calibration.", "Give split.dev a share."
         )
 
 

@@ -13,7 +13,7 @@ from distill.estimate import DEFAULT_RATES, Shape, estimate, read_rates, shape_o
 from distill.files import write_json
 from distill.preflight import Preflight, preflight
 from distill.probe import judge, probe
-from distill.spec import RunSpec
+from distill.spec import RunSpec, load_spec
 from distill.workspace import Workspace
 from tests.distill.tiny import LABELS, tiny_model, tiny_rows, tiny_spec
 
@@ -160,3 +160,16 @@ def test_the_probe_asks_in_a_process_of_its_own(tmp_path: Path, classifier: Path
     item = probe(tiny_spec(tmp_path, teacher=teacher(tmp_path / "nowhere")))
     assert item.state == "fail"
     assert "no model directory" in item.sentence
+
+
+def test_a_language_model_is_looked_at_as_one(tmp_path: Path) -> None:
+    assert shape_of("pack:smollm2") == Shape(30, 576, 1536, 134_515_008)  # the GGUF file's own metadata
+    spec = load_spec(Path(__file__).parents[2] / "specs" / "generation-tiny.yaml")
+    checked = preflight(spec, Workspace(tmp_path).made())
+    said = " ".join(item.sentence for item in checked.items)
+    assert checked.ok and "GGUF" in said
+    assert "accuracy" not in said and "positive" not in said
+    longer = spec.model_copy(update={"generation": spec.asking.model_copy(update={"max_new_tokens": 160})})
+    needed = preflight(longer, Workspace(tmp_path).made()).estimate
+    assert checked.estimate is not None and needed is not None
+    assert needed.parts["labels"] > 3 * checked.estimate.parts["labels"]
