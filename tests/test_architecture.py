@@ -70,6 +70,7 @@ def loaded_by(code: str) -> set[str]:
     return set(out.stdout.strip().splitlines()[-1].split(",")) & HEAVY
 
 
+@pytest.mark.slow
 def test_importing_every_module_outside_the_engine_loads_no_torch() -> None:
     names = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

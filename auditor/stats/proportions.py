@@ -86,11 +86,16 @@ def hypergeometric_cdf(wrong: int, lot: int, bad: int | float | FloatArray, n: i
     return np.asarray(hypergeom.cdf(wrong, lot, bad, n), dtype=np.float64)
 
 
+_ROUNDING = (
+    1e-12  # 1 of 10 is a probability of 0.1, and 1 - 0.9 is a little less: which one floats make larger decides nothing
+)
+
+
 def hypergeometric_bound(wrong: int, n: int, lot: int, confidence: float = 0.95, side: Side = "two-sided") -> LotBound:
     """Exact bounds on the number of wrong labels in the lot.
 
-    The upper bound is the largest number D for which seeing ``wrong`` or fewer is still more likely than the allowed error; the
-    lower one the smallest D for which seeing ``wrong`` or more is. A one-sided bound leaves the other end at what the
+    The upper bound is the largest number D for which seeing ``wrong`` or fewer is still as likely as the allowed error; the
+    lower one the smallest D for which seeing ``wrong`` or more is (a tie up to rounding widens the bound). A one-sided bound leaves the other end at what the
     sample itself proves (``wrong`` below, ``lot - n + wrong`` above).
 
     Raises:
@@ -101,7 +106,7 @@ def hypergeometric_bound(wrong: int, n: int, lot: int, confidence: float = 0.95,
     require_confidence(confidence)
     if lot == 0:
         raise ValueError("the lot is empty")
-    error = _error(confidence, side)
+    error = _error(confidence, side) - _ROUNDING
     low, high = wrong, lot - n + wrong
     if side != "lower":
         high = _largest(low, high, lambda bad: float(hypergeometric_cdf(wrong, lot, bad, n)) > error)

@@ -31,6 +31,7 @@ def test_every_check_has_a_result_and_the_report_reads_back(tmp_path: Path) -> N
     assert all(result.skipped is None or result.skipped for result in report.results)
 
 
+@pytest.mark.slow
 def test_auditing_again_needs_files_only_and_says_the_same(tmp_path: Path) -> None:
     run = make_fake_run(tmp_path, audit=True)
     before = read_json(run.folder / "audit.json")

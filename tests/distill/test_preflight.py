@@ -154,6 +154,7 @@ def test_a_teacher_is_judged_by_what_it_says() -> None:
     assert "negative → positive" in item.sentence
 
 
+@pytest.mark.slow
 def test_the_probe_asks_in_a_process_of_its_own(tmp_path: Path, classifier: Path) -> None:
     item = probe(tiny_spec(tmp_path, teacher=teacher(classifier)), rows=50)
     assert "on 50 labelled rows" in item.sentence

@@ -22,7 +22,10 @@ from distill.spec import (
 )
 from pages.ui import forms
 
-NEEDS_ONE = {"GivenOptions": {"checkpoint": "a/b"}}  # either of two, which no field says
+NEEDS = {
+    "GivenOptions": {"checkpoint": "a/b"},  # either of two, which no field says
+    "StudentOptions": {"run": "20260101-000000-abcdef", "arm": "distilled", "seed": 1},
+}
 MODELS: tuple[type[BaseModel], ...] = (
     SplitSpec, SignalSpec, StudentSpec, TrainingSpec, ReviewSpec, LatencySpec, PriceSpec, Columns,
     *(entry.options for entry in [*TEACHERS, *ARMS]),
@@ -85,7 +88,7 @@ def test_a_form_gives_back_what_it_was_given(made: BaseModel) -> None:
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__name__)
 def test_every_model_of_a_spec_can_be_drawn(model: type[BaseModel]) -> None:
     needed = {name: "x" for name, field in model.model_fields.items() if field.is_required()}
-    made = model.model_validate(needed or NEEDS_ONE.get(model.__name__, {}))
+    made = model.model_validate(NEEDS.get(model.__name__, needed))
     assert through_the_form(model, made.model_dump(mode="json")) == made
 
 

@@ -155,6 +155,7 @@ def test_the_person_is_self_declared(finished: Path) -> None:
     assert any("Ada" in label and "self-declared" in label for label in labels)
 
 
+@pytest.mark.slow
 def test_no_page_loads_torch(finished: Path) -> None:
     """In a process of its own: another test of this session may have loaded it."""
     code = (
@@ -193,6 +194,7 @@ def test_a_run_of_predictions_only_skips_with_reasons(home: Path) -> None:
     assert any("skipped, because" in e.label for e in app.expander)
 
 
+@pytest.mark.slow
 def test_many_labels_and_pairs_are_drawn(home: Path) -> None:
     labels = tuple(f"topic {i}" for i in range(30))
     make_fake_run(home, labels=labels, pairs=True, audit=True, n_test=200, n_pool=40, n_dev=90)

@@ -96,6 +96,7 @@ def test_a_reviewer_cannot_approve_and_somebody_else_can(sealed: tuple[Workspace
     assert "Approved" in app.subheader[0].value
 
 
+@pytest.mark.slow
 def test_verification_runs_in_another_process_and_is_shown_line_by_line(sealed: tuple[Workspace, Run]) -> None:
     workspace, run = sealed
     app = open_page("report", run=RUN_ID)

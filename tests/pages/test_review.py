@@ -143,6 +143,7 @@ def test_a_run_without_labels_says_so(home: Path) -> None:
     assert "no synthetic labels" in said(app)
 
 
+@pytest.mark.slow
 def test_hostile_texts_are_text(home: Path) -> None:
     run = hostile_run(home)
     path = run.folder / "labels.parquet"

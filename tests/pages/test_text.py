@@ -37,6 +37,7 @@ def test_a_long_text_is_cut_and_says_so() -> None:
     assert one_line("a\n b\t c") == "a b c"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_hostile_strings_reach_no_markdown_unescaped(home: Path, address: str) -> None:
     hostile_run(home)

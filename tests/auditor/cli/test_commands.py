@@ -73,6 +73,7 @@ def test_run_and_wait_prints_the_id_last_and_the_progress_elsewhere(
     assert "labels" in said.err
 
 
+@pytest.mark.slow
 def test_run_without_wait_returns_at_once(call: Call, home: Workspace, tmp_path: Path) -> None:
     said = call("run", spec_file(tmp_path, "slow"), "--preset", "quick")
     run = RunStore(home).get(said.out.strip())
@@ -85,6 +86,7 @@ def test_run_without_wait_returns_at_once(call: Call, home: Workspace, tmp_path:
     assert json.loads(call("runs", "--json").out)[0]["status"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_failed_run_says_why_and_exits_with_1(call: Call, home: Workspace, tmp_path: Path) -> None:
     said = call("run", spec_file(tmp_path, "bad data"), "--wait")
     assert said.code == 1
@@ -99,6 +101,7 @@ def test_a_failed_run_says_why_and_exits_with_1(call: Call, home: Workspace, tmp
     assert retried.out.splitlines()[-1] != run_id
 
 
+@pytest.mark.slow
 def test_once_makes_no_second_run_and_resumes_the_first(call: Call, home: Workspace, tmp_path: Path) -> None:
     file = spec_file(tmp_path)
     first = call("run", file, "--once", "--wait").out.splitlines()[-1]

@@ -63,6 +63,7 @@ def _assert_same_bits(one: TrainResult, other: TrainResult) -> None:
     assert (one.steps, one.texts_seen) == (other.steps, other.texts_seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_learns_reports_and_cleans_up(classifier: Path, tmp_path: Path, precision: str) -> None:
     events: list[Event] = []
@@ -108,6 +109,7 @@ _train(Path(sys.argv[1]), Path(sys.argv[2]), Monitor(kill), precision=sys.argv[4
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_kill_minus_9_and_resume_gives_the_same_bits(classifier: Path, tmp_path: Path, precision: str) -> None:
     threads = str(torch.get_num_threads())

@@ -65,6 +65,7 @@ def _notes(seen: list[events.Event]) -> str:
     return " | ".join(event.message for event in seen if isinstance(event, events.Note))
 
 
+@pytest.mark.slow
 def test_a_whole_run(tmp_path: Path, base: Path) -> None:
     with FaultServer(fault=_odd, key=KEY, retry_after=0.05) as server:
         context, seen = make_context(tmp_path, _spec(tmp_path, server, base))
