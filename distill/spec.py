@@ -224,11 +224,24 @@ class LatencySpec(Part):
     texts: int = Field(256, ge=8, description="How many test texts a throughput pass reads.")
 
 
+Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class PriceSpec(Part):
     """What a machine or a token costs; the user edits the book in the app."""
 
     entry: str = Field("cpu-2core", description="Entry of the price book.")
     per_hour: float | None = Field(None, ge=0, description="USD per machine hour; overrides the entry.")
+    errors: dict[str, dict[str, Usd]] = Field({}, description="USD per error: true label, then the label given.")
+    error_default: Usd | None = Field(None, description="USD for every error without a price of its own.")
+
+    @field_validator("errors")
+    @classmethod
+    def _right_costs_nothing(cls, value: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for true, row in value.items():
+            if row.get(true):
+                raise ValueError(f"a right answer costs nothing, so '{true}' taken for itself has no price")
+        return value
 
 
 DEFAULT_GATES = (

@@ -68,7 +68,7 @@ def cost(audit: AuditInput, options: CostOptions) -> CheckResult:
     """Cost per 1,000 texts and tokens, saving, cost of making and break-even volume."""
     timings = audit.timings if audit.timings.empty else usable(audit.timings)
     book = book_from_prices(audit.prices)
-    paid = _paid(audit, timings, book, options)
+    paid = running_costs(audit, timings, book, options)
     if not paid:
         return CheckResult(name="cost", skipped="no model could be timed, and the teacher has no price per token")
     measures: list[Measure] = []
@@ -79,7 +79,7 @@ def cost(audit: AuditInput, options: CostOptions) -> CheckResult:
     return CheckResult(name="cost", measures=tuple(measures), findings=tuple(_findings(audit, measures, paid)))
 
 
-def _paid(audit: AuditInput, timings: pd.DataFrame, book: PriceBook, options: CostOptions) -> dict[str, Paid]:
+def running_costs(audit: AuditInput, timings: pd.DataFrame, book: PriceBook, options: CostOptions) -> dict[str, Paid]:
     """Cost of every model that was timed, and of a teacher that is paid by the token."""
     prices = audit.spec.audit.prices
     entry = book.entry(prices.entry)

@@ -1,32 +1,21 @@
-"""Where did a student lose? Accuracy against the teacher within each class and each group, corrected for looking often."""
+"""Where did a student lose? Accuracy against the teacher by class, rarity of the class, group and the teacher's confidence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
-from pydantic import Field
 
 from auditor.check import AuditInput, check
-from auditor.measuring import finite, measured, point_range, points, proportion, teacher_probs, usable_arms
-from auditor.stats.multiplicity import benjamini_hochberg
-from auditor.stats.paired import paired_bootstrap
-from auditor.types import CheckResult, Finding, Measure
-from distill.spec import Part
-from distill.store import TEACHER
-from distill.types import Floats
+from auditor.measuring import teacher_probs
+from auditor.slicing import Mask, SlicesOptions, by_value, judged
+from auditor.types import CheckResult, Measure
+from distill.types import Ints
 
-LEVEL = 0.05
-
-
-class SlicesOptions(Part):
-    """Which slices are looked at."""
-
-    min_rows: int = Field(30, ge=2, description="Slices with fewer labelled test rows are left out.")
-    max_values: int = Field(40, ge=2, description="Group columns with more values are left out.")
-    resamples: int = Field(2_000, ge=200)
+BANDS = (0.0, 0.5, 0.7, 0.9, 1.0)
+RARE, COMMON = (
+    0.2,
+    0.5,
+)  # the rarest labels with a fifth of the rows together; the commonest that begin within the first half
+FEWEST_LABELS = 3  # with two labels, rarity would only repeat them
 
 
 @check(
@@ -35,92 +24,61 @@ class SlicesOptions(Part):
     needs={"human_labels", "probabilities", "student"},
     options=SlicesOptions,
     measures={
-        "slice_accuracy": "Accuracy within a class or group.",
-        "slice_difference": "Accuracy minus the teacher's within a class or group; p values by Benjamini-Hochberg.",
+        "slice_accuracy": "Accuracy within a slice.",
+        "slice_difference": "Accuracy minus the teacher's within a slice; p values by Benjamini-Hochberg.",
+        "worst_slice": "Accuracy minus the teacher's in the worst slice by class, group or the teacher's confidence.",
     },
 )
 def slices(audit: AuditInput, options: SlicesOptions) -> CheckResult:
-    """Accuracy of each arm in each slice, the paired difference, and findings for the candidate."""
+    """Accuracy of each arm in each slice, the paired difference, the worst one, and findings for the candidate."""
     y = audit.y[audit.labelled]
-    teacher = (teacher_probs(audit)[audit.labelled].argmax(axis=-1) == y).astype(np.float64)[None]
-    parts = list(_slices(audit, options))
-    if not parts:
-        return CheckResult(name="slices", skipped=f"no class or group has {options.min_rows} labelled test rows")
-    seed = audit.spec.audit.seed
-    measures = [
-        proportion("slice_accuracy", teacher[:, mask], TEACHER, options.resamples, seed, group=name)
-        for name, mask in parts
-    ]
-    findings: list[Finding] = []
-    for arm in usable_arms(audit):
-        right = (audit.probs(arm)[:, audit.labelled].argmax(axis=-1) == y).astype(np.float64)
-        measures += [
-            proportion("slice_accuracy", right[:, mask], arm, options.resamples, seed, group=name)
-            for name, mask in parts
-        ]
-        differences = _differences(arm, teacher, right, parts, options, seed)
-        measures += differences
-        if arm == audit.spec.candidate:
-            findings = [_finding(m) for m in differences if m.detail["p_adjusted"] is not None and _lost(m)]
-    return CheckResult(name="slices", measures=tuple(measures), findings=tuple(findings))
-
-
-def _slices(audit: AuditInput, options: SlicesOptions) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Name and mask (over the labelled test rows) of each slice that is large enough."""
-    y = audit.y[audit.labelled]
-    for index, label in enumerate(audit.labels):
-        if (y == index).sum() >= options.min_rows:
-            yield f"class={label}", y == index
+    found: dict[str, Mask] = {f"class={label}": y == index for index, label in enumerate(audit.labels)}
+    found |= rarity(y, len(audit.labels))
+    crowded: dict[str, int] = {}
     for column, values in audit.test.groups.items():
-        known = np.array(["" if value is None else str(value) for value in values[audit.labelled]], dtype=object)
-        names = sorted(set(known) - {"", "nan"})
-        if len(names) > options.max_values:
-            continue
-        for name in names:
-            mask = np.asarray(known == name, dtype=np.bool_)
-            if mask.sum() >= options.min_rows:
-                yield f"{column}={name}", mask
+        parts = by_value(column, values[audit.labelled])
+        if len(parts) > options.max_values:
+            crowded[column] = len(parts)
+        else:
+            found |= parts
+    found |= confidence_bands(audit)
+    result = judged(audit, "slices", "worst_slice", found, options)
+    if result.skipped:
+        return result
+    return result.model_copy(update={"measures": (*result.measures, *_crowded(audit, crowded, int(y.size)))})
 
 
-def _differences(
-    arm: str,
-    teacher: Floats,
-    right: Floats,
-    parts: list[tuple[str, npt.NDArray[np.bool_]]],
-    options: SlicesOptions,
-    seed: int,
-) -> list[Measure]:
-    paired = [
-        paired_bootstrap(teacher[:, mask], right[:, mask], resamples=options.resamples, seed=seed).difference
-        for _, mask in parts
-    ]
-    raw = [one.p_value() for one in paired]
-    adjusted = benjamini_hochberg(raw)
-    common: dict[str, Any] = {"arm": arm, "versus": TEACHER, "higher_is_better": True}
+def rarity(y: Ints, classes: int) -> dict[str, Mask]:
+    """Rows of common, middling and rare labels, by the number of labelled test rows of each label; empty for two labels."""
+    if classes < FEWEST_LABELS or not y.size:
+        return {}
+    counts = np.bincount(y, minlength=classes)
+    order = np.argsort(-counts, kind="stable")
+    before = np.concatenate([[0.0], np.cumsum(counts[order])[:-1] / y.size])
+    kinds = np.full(classes, "middling", dtype=object)
+    kinds[order[before < COMMON]] = "common"
+    kinds[order[before >= 1 - RARE - 1e-9]] = "rare"
+    rows = kinds[y]
+    return {
+        f"class rarity={kind}": np.asarray(rows == kind) for kind in ("common", "middling", "rare") if kind in kinds
+    }
+
+
+def confidence_bands(audit: AuditInput) -> dict[str, Mask]:
+    """Rows by the teacher's largest probability, in fixed bands."""
+    top = teacher_probs(audit)[audit.labelled].max(axis=-1)
+    return {
+        f"teacher confidence={low:g} to {high:g}": (top >= low) & ((top < high) | (high == BANDS[-1]))
+        for low, high in zip(BANDS[:-1], BANDS[1:], strict=True)
+    }
+
+
+def _crowded(audit: AuditInput, crowded: dict[str, int], n: int) -> list[Measure]:
+    """Columns with more values than are taken apart: named, not dropped."""
     return [
-        measured(
-            "slice_difference",
-            one.interval(),
-            group=name,
-            detail={"p": finite(p), "p_adjusted": finite(float(q))},
-            **common,
+        Measure(
+            name="slice_difference", value=None, arm=audit.spec.candidate, group=column, n=n,
+            detail={"p": None, "p_adjusted": None, "reason": f"{values} values: too many to take apart"},
         )
-        for (name, _), one, p, q in zip(parts, paired, raw, adjusted, strict=True)
-    ]
-
-
-def _lost(measure: Measure) -> bool:
-    return bool(measure.value is not None and measure.value < 0 and measure.detail["p_adjusted"] < LEVEL)
-
-
-def _finding(measure: Measure) -> Finding:
-    return Finding(
-        check="slices",
-        severity="warning",
-        claim=(
-            f"'{measure.arm}' lost {points(measure.value)} {point_range(measure.low, measure.high)} of accuracy "
-            f"in {measure.group} (n = {measure.n:,}), after correction for the number of slices."
-        ),
-        evidence=(measure,),
-        action="See these texts on the page Examples; more labels of this kind may help.",
-    )
+        for column, values in crowded.items()
+    ]  # fmt: skip
