@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from auditor.bias import again
@@ -11,7 +12,7 @@ from auditor.bias.again import CHANGES, HEADS, Again, Change
 from auditor.bias.pairs import PairView, Which
 from auditor.types import Measure
 from distill.errors import HeirloomError
-from distill.spec import RunSpec
+from distill.spec import LANGUAGE_MODELS, RunSpec
 from distill.store import TEACHER, Run
 from pages.ui import bias_charts as draw
 from pages.ui import bias_pairs, cache, charts, claims, figures, frame, page, parts, people, state, words
@@ -62,11 +63,15 @@ def render() -> None:
     if item and spec.data.positive is not None:
         _one(run, spec, item)
         return
-    if spec.data.positive is None:
+    writes = spec.task == LANGUAGE_MODELS
+    if spec.data.positive is None and not writes:
         _ask_for_positive(run)
     _sentence(audit, spec)
     arm = _arm(audit, spec)
     _gaps(audit, spec)
+    if writes:
+        _sets(audit, spec)
+        return
     _again(run, audit)
     _association(audit, spec, arm)
     _groups(audit, spec, arm)
@@ -84,6 +89,22 @@ def _arm(audit: Audited, spec: RunSpec) -> str:
         format_func=lambda a: escaped(arm_label(spec, a)) + (" · candidate" if a == spec.candidate else ""), key="bias_arm",
     )  # fmt: skip
     return chosen or spec.candidate
+
+
+def _sets(audit: Audited, spec: RunSpec) -> None:
+    """Language models: the same gap in each published test set, one column a model."""
+    st.subheader("Test sets", anchor=False)
+    found = [m for m in audit.report.measures if m.name == "gender_bias" and m.group and m.seed is None]
+    if not found:
+        st.caption("Skipped, because the audit made no such measure")
+        return
+    rows = []
+    for group in dict.fromkeys(m.group for m in found):
+        of = {m.arm: m for m in found if m.group == group}
+        cells = {arm_label(spec, arm): words.with_interval(of.get(arm)) for arm in arms_of(audit, spec)}
+        rows.append({"set": group, "n": max(m.n for m in of.values()), **cells})
+    charts.frame(pd.DataFrame(rows), key="bias_sets")
+    st.caption("An untrained model shows no preference either: read its quality on Compare beside this.")
 
 
 def _ask_for_positive(run: Run) -> None:
@@ -104,7 +125,7 @@ def _ask_for_positive(run: Run) -> None:
 def _sentence(audit: Audited, spec: RunSpec) -> None:
     """The answer first: change of the gap, interval, n, verdict; then what distillation and compression did."""
     change = audit.measure("gender_bias_change", spec.candidate)
-    result = audit.report.result("gender_bias")
+    result = audit.report.result("lm_bias" if spec.task == LANGUAGE_MODELS else "gender_bias")
     if change is None:
         reason = result.skipped if result and result.skipped else "the audit gave no gap for the candidate"
         st.warning(f"The gender gap was not measured, because {escaped(reason, 400)}", icon=":material/info:")

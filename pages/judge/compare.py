@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
 from auditor.types import Finding
-from distill.spec import RunSpec
+from distill.spec import LANGUAGE_MODELS, RunSpec
 from distill.store import TEACHER
 from pages.ui import cache, cards, charts, frame, page, palette, parts, price_book, words
 from pages.ui import compare_charts as draw
@@ -43,12 +44,15 @@ def render() -> None:
     _added(audit, arm)
     _next(audit, run.id, arm)
     _arms(audit, spec)
-    left, right = st.columns(2, gap="medium")
-    with left:
-        _classes(audit, spec, arm)
-    with right:
-        _reliability(audit, spec, arm)
-    _confusion(audit, spec, arm)
+    if spec.task == LANGUAGE_MODELS:
+        _choices(audit, spec)
+    else:
+        left, right = st.columns(2, gap="medium")
+        with left:
+            _classes(audit, spec, arm)
+        with right:
+            _reliability(audit, spec, arm)
+        _confusion(audit, spec, arm)
     _everything(audit, spec)
 
 
@@ -116,12 +120,34 @@ def _finding(finding: Finding) -> None:
 
 def _arms(audit: Audited, spec: RunSpec) -> None:
     st.subheader("Every arm", anchor=False)
-    st.caption("Quality kept against the time of one answer. The larger the mark, the dearer 1,000 texts.")
+    what = (
+        "How often it chooses the teacher's token against the time of one"
+        if spec.task == LANGUAGE_MODELS
+        else ("Quality kept against the time of one answer")
+    )
+    st.caption(f"{what}. The larger the mark, the dearer 1,000 texts.")
     drawn = draw.arms_chart(audit, spec)
     if drawn is None:
         charts.frame(draw.arms_table(audit, spec), key="arms_only_table")
         return
     charts.show(*drawn, key="arms", says="Quality kept in per cent of the teacher against latency, one mark an arm.")
+
+
+def _choices(audit: Audited, spec: RunSpec) -> None:
+    """Multiple choice by likelihood: one row a question set, one column a model."""
+    st.subheader("Multiple choice", anchor=False)
+    found = [m for m in audit.report.measures if m.name == "choice_accuracy" and m.group and m.seed is None]
+    if not found:
+        st.caption("Skipped, because no question set was asked.")
+        return
+    st.caption("Share of questions answered right, by the likelihood of each answer, in per cent.")
+    arms = draw.arms_of(audit, spec)
+    rows = []
+    for group in dict.fromkeys(m.group for m in found):
+        of = {m.arm: m for m in found if m.group == group}
+        cells = {draw.arm_label(spec, arm): words.with_interval(of[arm]) if arm in of else "" for arm in arms}
+        rows.append({"set": group, "n": max(m.n for m in of.values()), **cells})
+    charts.frame(pd.DataFrame(rows), key="choices_table")
 
 
 def _classes(audit: Audited, spec: RunSpec, arm: str) -> None:

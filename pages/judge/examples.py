@@ -7,9 +7,9 @@ import streamlit as st
 from auditor import examples_view as view
 from auditor.examples_view import ArmView, ExampleRow, ExamplesFilter, Kind, Order, Side, ViewMeta
 from distill.files import digest_of
-from distill.spec import RunSpec
+from distill.spec import LANGUAGE_MODELS, RunSpec
 from distill.store import TEACHER, Run
-from pages.ui import bars, cache, figures, frame, page, parts, state
+from pages.ui import answers, bars, cache, figures, frame, page, parts, state
 from pages.ui.compare_charts import arm_label
 from pages.ui.page import PageInfo
 from pages.ui.text import escaped, one_line, visible
@@ -43,6 +43,9 @@ KIND_NAMES: dict[Kind, str] = {
 def render() -> None:
     """Draw the page."""
     run = frame.run()
+    if run.spec.task == LANGUAGE_MODELS:
+        answers.draw(run)
+        return
     if not (run.folder / view.FILE).exists():
         parts.empty(
             "This run has no examples to show yet.",

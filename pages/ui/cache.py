@@ -9,11 +9,12 @@ import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
 
+from auditor.answers_view import AnswersView, load_answers
 from auditor.examples_view import FILE, ViewMeta, view_meta
 from auditor.types import AuditReport, Measure
 from distill.errors import StoreError
 from distill.events import Event
-from distill.store import ModelCard, Run, RunStore
+from distill.store import TEACHER, ModelCard, Run, RunStore
 from distill.types import Examples, read_frame
 from distill.workspace import Workspace
 
@@ -144,6 +145,16 @@ def _table(path: str, columns: tuple[str, ...] | None, stamp_: tuple[int, int]) 
 def examples_meta(run: Run) -> ViewMeta:
     """What the examples' view of a run holds; raises StoreError when it is torn."""
     return _examples_meta(str(run.folder), stamp(run.folder / FILE))
+
+
+def answers(run: Run) -> AnswersView:
+    """What the language models of a run answered; raises StoreError when the predictions are missing or torn."""
+    return _answers(str(run.folder), stamp(run.prediction_path(TEACHER, 0, "test")))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _answers(folder: str, stamp_: tuple[int, int]) -> AnswersView:
+    return load_answers(Run(Path(folder)))
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)

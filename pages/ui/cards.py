@@ -38,6 +38,10 @@ def _quality(audit: Audited, arm: str) -> tuple[str, str, str, str]:
     if kept is not None:
         detail = _change(audit, "accuracy", arm, figures.percent)
         return words.written(kept), words.written_interval(kept), f"accuracy {detail}", words.meaning_of(kept.name)
+    chosen = audit.measure("token_agreement", arm)
+    if chosen is not None:
+        detail = "of the teacher's tokens are the student's choice too"
+        return words.written(chosen), words.written_interval(chosen), detail, words.meaning_of(chosen.name)
     same = audit.measure("agreement", arm)
     why = "No human labels: agreement with the teacher stands in for quality."
     return (
@@ -50,13 +54,20 @@ def _quality(audit: Audited, arm: str) -> tuple[str, str, str, str]:
 
 def _speed(audit: Audited, arm: str) -> tuple[str, str, str, str]:
     gained = audit.measure("latency_speedup", arm)
-    for name in ("latency_p95_ms", "latency_p50_ms"):
+    for name, what in _TIMES.items():
         if audit.measure(name, arm) and audit.measure(name, TEACHER):
-            detail = f"{name[8:11]} {_change(audit, name, arm, figures.figure)} ms"
+            detail = f"{what} {_change(audit, name, arm, figures.figure)} ms"
             break
     else:
         detail = "no model could be timed"
     return words.written(gained), words.written_interval(gained), detail, words.meaning_of("latency_speedup")
+
+
+_TIMES = {
+    "latency_p95_ms": "p95",
+    "latency_p50_ms": "p50",
+    "time_per_output_token_p50_ms": "p50 of a token",
+}
 
 
 def _cost(audit: Audited, arm: str) -> tuple[str, str, str, str]:

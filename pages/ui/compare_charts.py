@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from auditor.types import Measure
-from distill.spec import RunSpec
+from distill.spec import LANGUAGE_MODELS, RunSpec
 from distill.store import TEACHER
 from pages.ui import charts, figures, palette, words
 from pages.ui.cache import Audited
@@ -40,10 +40,13 @@ def arms_chart(audit: Audited, spec: RunSpec) -> Drawn | None:
     rows = [row for arm in arms_of(audit, spec) if (row := _arm_row(audit, arm)) is not None]
     if len(rows) < 2:
         return None
+    writes = spec.task == LANGUAGE_MODELS
     made = charts.figure(
         height=390,
-        xaxis=charts.axis("latency of one text, p50, ms", rangemode="tozero"),
-        yaxis=charts.axis("quality kept, %"),
+        xaxis=charts.axis(
+            "time of one token, p50, ms" if writes else "latency of one text, p50, ms", rangemode="tozero"
+        ),
+        yaxis=charts.axis("teacher's tokens chosen, %" if writes else "quality kept, %"),
         margin={"l": 8, "r": 130, "t": 24, "b": 8},
     )
     charts.line_at(made, y=100, label="teacher, 100 %", side="top left")
@@ -73,7 +76,7 @@ def arms_chart(audit: Audited, spec: RunSpec) -> Drawn | None:
 
 
 def _arm_row(audit: Audited, arm: str) -> dict[str, Any] | None:
-    latency = audit.measure("latency_p50_ms", arm)
+    latency = audit.measure("latency_p50_ms", arm) or audit.measure("time_per_output_token_p50_ms", arm)
     kept = (100.0, None, None) if arm == TEACHER else _kept(audit, arm)
     if latency is None or latency.value is None or kept is None or kept[0] is None:
         return None
@@ -82,7 +85,8 @@ def _arm_row(audit: Audited, arm: str) -> dict[str, Any] | None:
 
 
 def _kept(audit: Audited, arm: str) -> tuple[float | None, float | None, float | None] | None:
-    measure = audit.measure("accuracy_retention", arm) or audit.measure("agreement", arm)
+    names = ("accuracy_retention", "agreement", "token_agreement")
+    measure = next((found for name in names if (found := audit.measure(name, arm)) is not None), None)
     return None if measure is None else charts.as_percent(measure)
 
 
@@ -90,7 +94,9 @@ def arms_table(audit: Audited, spec: RunSpec) -> pd.DataFrame:
     """Every arm in a row, with the figures that the page talks about and their intervals."""
     names = (
         "accuracy", "macro_f1", "accuracy_retention", "agreement", "ece", "latency_p50_ms", "latency_p95_ms",
-        "throughput_per_s", "cost_per_1k", "size_bytes",
+        "throughput_per_s", "token_agreement", "kl_divergence", "perplexity_on_teacher", "time_to_first_token_p50_ms",
+        "time_per_output_token_p50_ms", "tokens_per_s", "cost_per_1k_tokens", "cost_per_1k", "error_cost_per_1k", "total_cost_per_1k",
+        "worst_slice", "worst_text_slice", "size_bytes",
     )  # fmt: skip
     rows = []
     for arm in arms_of(audit, spec):

@@ -19,6 +19,11 @@ KIND_COLOURS: dict[str, str] = {
     "fine_tuned": GREEN,
     "quantised": PURPLE,
     "pruned": ORANGE,
+    "trimmed": YELLOW,
+    "token_kl": VERMILLION,
+    "on_policy": VERMILLION,
+    "step_by_step": VERMILLION,
+    "sequence": GREY,
     "people": SKY,
 }
 KIND_SYMBOLS: dict[str, str] = {
@@ -30,6 +35,8 @@ KIND_SYMBOLS: dict[str, str] = {
     "quantised": "cross",
     "pruned": "x",
     "undistilled": "circle-open",
+    "trimmed": "star",
+    "sequence": "square",
 }
 # the theme's colour of the same hue, for coloured words; .streamlit/config.toml sets them for light and dark
 _THEME_COLOURS: dict[str, str] = {

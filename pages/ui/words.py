@@ -65,6 +65,11 @@ ARM_NAMES: dict[str, str] = {
     "label_budget": "fine-tuned on a label budget",
     "self_distilled": "self-distilled student",
     "iterative": "student taught in rounds",
+    "trimmed": "vocabulary trimmed",
+    "token_kl": "token-level student",
+    "sequence": "sequence level (control)",
+    "on_policy": "on-policy student",
+    "step_by_step": "step-by-step student",
 }
 VERDICT_WORDS = {"yes": "can replace", "no": "cannot replace", "cannot tell": "cannot tell"}
 
@@ -92,6 +97,11 @@ MEASURES: dict[str, Word] = {
     "accuracy_over_control": Word("accuracy over the control", "points"),
     "mcnemar_p": Word("McNemar p", "plain"),
     "slice_accuracy": Word("accuracy in the slice", "share"),
+    "worst_slice": Word("accuracy in the worst slice against the teacher", "points"),
+    "worst_text_slice": Word("accuracy in the worst slice of texts against the teacher", "points"),
+    "error_cost_per_1k": Word("cost of errors in 1,000 answers", "money", "By the prices of errors in the spec."),
+    "error_cost_difference": Word("cost of errors against the teacher", "money"),
+    "total_cost_per_1k": Word("running and errors, 1,000 answers", "money", "Cost of running plus cost of errors."),
     "slice_difference": Word("accuracy in the slice against the teacher", "points"),
     "accuracy_difference": Word("accuracy against the teacher", "points", "Student's accuracy minus the teacher's."),
     "agreement": Word("agreement with the teacher", "share", "Share of test texts with the teacher's label."),

@@ -1,0 +1,64 @@
+"""Pages on a run of language models: answers side by side, and nothing on any page that is about labels only."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from auditor.answers_view import load_answers
+from distill.store import TEACHER, Run
+from tests.fakes_generation import RUN_ID, make_fake_generation_run
+from tests.pages.driver import assert_well, open_page, said
+from tests.pages.hostile import STRINGS
+
+
+@pytest.fixture
+def writing(home: Path) -> Run:
+    return make_fake_generation_run(home, n_test=30, n_pool=20, n_dev=10, with_items=True, audit=True)
+
+
+def test_answers_are_found_by_what_is_wrong_with_them(writing: Run) -> None:
+    view = load_answers(writing)
+    arm = writing.spec.candidate
+    everything = view.chosen(arm, "all")
+    far = view.frame[f"{arm}/kl"].to_numpy()
+    assert len(everything) == 30 and list(far[everything]) == sorted(far, reverse=True)
+    differing = view.chosen(arm, "differ")
+    assert set(differing) == {i for i, row in view.frame.iterrows() if row[f"{arm}/answer"] != row[f"{TEACHER}/answer"]}
+    assert view.chosen(TEACHER, "differ") == []
+    word = str(view.frame["text"].iloc[7])
+    assert 7 in view.chosen(arm, "all", word.upper()) and view.chosen(arm, "all", "no such words") == []
+    assert view.position(str(view.frame["row_id"].iloc[3])) == 3 and view.position("x") is None
+
+
+@pytest.mark.parametrize(
+    "page", ["runs", "run", "compare", "examples", "bias", "alternatives", "lineage", "review", "report"]
+)
+def test_no_page_stumbles(writing: Run, page: str) -> None:
+    app = open_page("" if page == "runs" else page, run=RUN_ID)
+    assert_well(app)
+    text = said(app)
+    assert "Which label is good" not in text and "Per class" not in [each.value for each in app.subheader]
+
+
+def test_one_prompt_has_an_address_and_a_table_of_tokens(writing: Run) -> None:
+    row = str(load_answers(writing).frame["row_id"].iloc[0])
+    app = open_page("examples", run=RUN_ID, item=row)
+    assert_well(app)
+    table = next(f.value for f in app.dataframe if "token" in f.value.columns)
+    assert len(table) == len(load_answers(writing).tokens[0])
+    assert_well(open_page("examples", run=RUN_ID, item="gone"))
+
+
+@pytest.mark.slow
+def test_hostile_answers_are_text(home: Path) -> None:
+    texts = iter(range(10_000))
+    make_fake_generation_run(
+        home, n_test=len(STRINGS), n_pool=10, n_dev=5, answer=lambda *_: STRINGS[next(texts) % len(STRINGS)]
+    )
+    app = open_page("examples", run=RUN_ID)
+    assert_well(app)
+    for each in app.markdown:
+        assert not re.search(r"(?<!\\)(<script|!\[)", each.value)
