@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.types import Measure
 from distill.store import TEACHER
@@ -58,6 +58,7 @@ CRITERIA = (
     Criterion("memory", "Size", "compression", "half the size on disk", _log2),
     Criterion("bias", "Bias", "gender_bias_change", "a gender gap smaller by 0.01", lambda v: -v / 0.01),
 )
+TOTAL_SAVING = "total_cost_saving"
 DEFAULT_WEIGHTS = {"quality": 5, "speed": 2, "cost": 2, "memory": 1, "bias": 1}
 
 
@@ -107,7 +108,7 @@ def recommend(
     """
     without = tuple(arm for arm in arms if _units(lookup, CRITERIA[0], arm) is None)
     compared = [arm for arm in arms if arm != TEACHER and arm not in without]
-    wanted = [criterion for criterion in CRITERIA if weights.get(criterion.name, 0) > 0]
+    wanted = [criterion for criterion in _criteria(lookup, compared) if weights.get(criterion.name, 0) > 0]
     usable = [one for one in wanted if compared and all(_units(lookup, one, arm) is not None for arm in compared)]
     left_out = tuple(one.title for one in wanted if one not in usable)
     total = sum(weights[one.name] for one in usable)
@@ -118,6 +119,12 @@ def recommend(
     ordered = tuple(sorted(scores, key=lambda score: -score.value))
     first = tuple(score.arm for score in ordered if not _apart(ordered[0], score))
     return Recommendation(_sentence(ordered, first, label), first, ordered, left_out, without)
+
+
+def _criteria(lookup: Lookup, arms: Sequence[str]) -> list[Criterion]:
+    """The criteria; with prices of errors, cost is that of running and errors together, if every arm has it."""
+    total = bool(arms) and all(lookup(TOTAL_SAVING, arm) is not None for arm in arms)
+    return [replace(one, measure=TOTAL_SAVING) if total and one.name == "cost" else one for one in CRITERIA]
 
 
 def _units(lookup: Lookup, criterion: Criterion, arm: str) -> tuple[float, float, float] | None:

@@ -41,6 +41,7 @@ class ErrorCostOptions(Part):
         "error_cost_per_1k": "USD that the errors in 1,000 answers cost, by the user's prices of errors.",
         "error_cost_difference": "USD of errors in 1,000 answers minus the teacher's, paired by row.",
         "total_cost_per_1k": "USD for 1,000 answers: running the model and its errors.",
+        "total_cost_saving": "Saved share of the teacher's cost of running and errors, in %; running taken as exact.",
     },
 )
 def error_cost(audit: AuditInput, options: ErrorCostOptions) -> CheckResult:
@@ -62,6 +63,7 @@ def error_cost(audit: AuditInput, options: ErrorCostOptions) -> CheckResult:
         if arm != TEACHER:
             pair = paired_bootstrap(paid[TEACHER], usd, resamples=resamples, seed=seed).difference.interval()
             measures.append(measured("error_cost_difference", pair, arm, versus=TEACHER, **common))
+            measures += _saving(arm, paid[TEACHER], usd, running, resamples, seed)
         if arm in running:
             detail = {"running": running[arm].value, "errors": errors.value}
             measures.append(measured("total_cost_per_1k", added(errors, running[arm]), arm, detail=detail, **common))
@@ -92,6 +94,24 @@ def added(first: Interval, second: Interval) -> Interval:
     low = value - math.hypot(first.value - first.low, second.value - second.low)
     high = value + math.hypot(first.high - first.value, second.high - second.value)
     return Interval(value, low, high, first.n)
+
+
+def _saving(
+    arm: str, teacher: Floats, mine: Floats, running: dict[str, Interval], resamples: int, seed: int
+) -> list[Measure]:
+    """Saved % of running and errors together, both models on the same resampled rows; none where running has no price."""
+    if arm not in running or TEACHER not in running:
+        return []
+    pair = paired_bootstrap(teacher, mine, resamples=resamples, seed=seed)
+    base, own = running[TEACHER].value, running[arm].value
+    if pair.reference.value + base <= 0:
+        return []
+    value = 100 * (1 - (pair.candidate.value + own) / (pair.reference.value + base))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        draws = 100 * (1 - (pair.candidate.draws + own) / (pair.reference.draws + base))
+    low, high = np.quantile(draws, [0.025, 0.975]) if np.isfinite(draws).all() else (math.nan, math.nan)
+    interval = Interval(value, float(low), float(high), pair.n)
+    return [measured("total_cost_saving", interval, arm, unit="%", versus=TEACHER, higher_is_better=True)]
 
 
 def _running(audit: AuditInput) -> dict[str, Interval]:

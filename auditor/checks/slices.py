@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from auditor.check import AuditInput, check
@@ -69,7 +71,7 @@ def confidence_bands(audit: AuditInput) -> dict[str, Mask]:
     top = teacher_probs(audit)[audit.labelled].max(axis=-1)
     return {
         f"teacher confidence={low:g} to {high:g}": (top >= low) & ((top < high) | (high == BANDS[-1]))
-        for low, high in zip(BANDS[:-1], BANDS[1:], strict=True)
+        for low, high in pairwise(BANDS)
     }
 
 

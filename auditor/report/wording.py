@@ -46,6 +46,12 @@ NAMES: dict[str, str] = {
     "gender_bias_change": "change of the gender gap",
     "gender_bias_change_pct": "change of the gender gap",
     "cost_per_1k": "cost per 1,000 texts",
+    "error_cost_per_1k": "cost of errors in 1,000 answers",
+    "error_cost_difference": "cost of errors in 1,000 answers against the teacher",
+    "total_cost_saving": "cost of running and errors saved",
+    "total_cost_per_1k": "cost of running and errors, 1,000 answers",
+    "worst_slice": "accuracy in the worst slice against the teacher",
+    "worst_text_slice": "accuracy in the worst slice of texts against the teacher",
     "kl_divergence": "KL from the teacher",
     "label_error_rate": "label error rate",
     "mcnemar_p": "McNemar p",
@@ -78,7 +84,8 @@ _SHARES = {
     "stereotype_share", "stereoset_lms", "bbq_accuracy", "hurtful_rate",
 }  # fmt: skip
 _POINTS = {
-    "accuracy_difference", "macro_f1_difference", "accuracy_over_control", "slice_difference", "choice_accuracy_difference",
+    "accuracy_difference", "macro_f1_difference", "accuracy_over_control", "slice_difference", "worst_slice",
+    "worst_text_slice", "choice_accuracy_difference",
     "choice_accuracy_over_control", "token_agreement_over_control", "token_agreement_over_undistilled", "hurtful_gap",
     "hurtful_rate_change", "degeneration_change",
 }  # fmt: skip

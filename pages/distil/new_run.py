@@ -26,7 +26,7 @@ from distill.spec import (
     StudentSpec,
     TrainingSpec,
 )
-from pages.ui import draft, forms, frame, page, palette, parts, price_book, start_step, state, words
+from pages.ui import draft, error_prices, forms, frame, page, palette, parts, price_book, start_step, state, words
 from pages.ui.page import PageInfo
 from pages.ui.text import escaped, one_line
 
@@ -260,6 +260,7 @@ def _audit(arms: list[str]) -> None:
         prices = {**PriceSpec().model_dump(), **(audit.get("prices") or {})}
         prices["entry"] = price_book.entry_choice(prices["entry"], draft.key("price_entry"))
         prices = forms.draw(PriceSpec, prices, draft.key("prices"), only=("per_hour",), columns=3)
+        prices = {**prices, **error_prices.editor(prices, draft.key("error_prices"))}
         more = forms.draw(
             AuditSpec, {**audit, **drawn, "prices": prices}, draft.key("audit_more"), only=("latency",), columns=3
         )

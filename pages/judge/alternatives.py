@@ -47,7 +47,7 @@ def render() -> None:
     found = alternatives.recommend(audit.measure, arms, weights, lambda arm: arm_label(spec, arm))
     with place:
         _answer(found)
-    _scores(found, spec)
+    _scores(audit, found, spec)
     _methods(audit, spec)
     _chart(audit, spec)
     _frontier(audit, spec)
@@ -85,7 +85,7 @@ def _weights() -> dict[str, float]:
     return weights
 
 
-def _scores(found: Recommendation, spec: RunSpec) -> None:
+def _scores(audit: Audited, found: Recommendation, spec: RunSpec) -> None:
     if not found.scores:
         return
     with st.expander("How the arms score", icon=":material/leaderboard:"):
@@ -93,6 +93,11 @@ def _scores(found: Recommendation, spec: RunSpec) -> None:
             "Weighted gain over the teacher in units, with its interval. The errors are taken as independent, so a tie is said "
             "rather too often than too seldom."
         )
+        if any(audit.measure(alternatives.TOTAL_SAVING, score.arm) for score in found.scores):
+            st.caption(
+                "Cost is that of running and of errors, by your prices of errors; so errors count under Quality and under Cost."
+            )
+            charts.frame(draw.error_cost_table(audit, spec), key="error_costs")
         charts.frame(draw.score_table(found, spec), key="alternative_scores")
 
 

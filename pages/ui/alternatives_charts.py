@@ -81,6 +81,20 @@ def score_table(found: Recommendation, spec: RunSpec) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def error_cost_table(audit: Audited, spec: RunSpec) -> pd.DataFrame:
+    """What errors and running cost by the user's prices, the cheapest arm first."""
+    names = ("total_cost_per_1k", "error_cost_per_1k", "error_cost_difference", "cost_per_1k")
+    arms = [(arm, found.value) for arm in arms_of(audit, spec) if (found := audit.measure(names[0], arm))]
+    ordered = sorted(arms, key=lambda pair: pair[1] or 0.0)
+    return pd.DataFrame(
+        [
+            {"arm": arm_label(spec, arm)}
+            | {words.word_of(name).name: words.with_interval(audit.measure(name, arm)) for name in names}
+            for arm, _ in ordered
+        ]
+    )
+
+
 def methods_chart(audit: Audited, spec: RunSpec) -> tuple[go.Figure, pd.DataFrame] | None:
     """Quality kept against speed-up, one mark an arm; published ranges of a method as faint boxes."""
     pairs = [(arm, audit.measure("accuracy_retention", arm), audit.measure("latency_speedup", arm)) for arm in arms_of(audit, spec)]  # fmt: skip

@@ -101,11 +101,15 @@ def arms_table(audit: Audited, spec: RunSpec) -> pd.DataFrame:
     rows = []
     for arm in arms_of(audit, spec):
         found = {name: audit.measure(name, arm) for name in names}
-        rows.append(
-            {"arm": arm_label(spec, arm), **{words.word_of(n).name: words.with_interval(m) for n, m in found.items()}}
-        )
+        rows.append({"arm": arm_label(spec, arm), **{words.word_of(n).name: _cell(m) for n, m in found.items()}})
     table = pd.DataFrame(rows)
     return table[[c for c in table.columns if c == "arm" or (table[c] != figures.NOTHING).any()]]
+
+
+def _cell(measure: Measure | None) -> str:
+    """Figure and interval; of the worst slice also which it is and how many rows it has."""
+    where = measure.detail.get("slice") if measure else None
+    return words.with_interval(measure) + (f" · {where}, n = {measure.n:,}" if measure and where else "")
 
 
 def classes_chart(audit: Audited, spec: RunSpec, arm: str, measure: str, limit: int = 25) -> Drawn | None:

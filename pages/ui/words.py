@@ -101,6 +101,7 @@ MEASURES: dict[str, Word] = {
     "worst_text_slice": Word("accuracy in the worst slice of texts against the teacher", "points"),
     "error_cost_per_1k": Word("cost of errors in 1,000 answers", "money", "By the prices of errors in the spec."),
     "error_cost_difference": Word("cost of errors against the teacher", "money"),
+    "total_cost_saving": Word("cost of running and errors saved", "percent"),
     "total_cost_per_1k": Word("running and errors, 1,000 answers", "money", "Cost of running plus cost of errors."),
     "slice_difference": Word("accuracy in the slice against the teacher", "points"),
     "accuracy_difference": Word("accuracy against the teacher", "points", "Student's accuracy minus the teacher's."),

@@ -40,6 +40,10 @@ def test_cost_is_the_confusion_matrix_by_the_prices(tmp_path: Path) -> None:
     assert change.low is not None and change.high is not None and change.low < value(change) < change.high
     running = one(result_of(run, "cost"), "cost_per_1k", "distilled")
     assert value(one(result, "total_cost_per_1k", "distilled")) == pytest.approx(value(mine) + value(running))
+    total = {arm: value(one(result, "total_cost_per_1k", arm)) for arm in (TEACHER, "distilled")}
+    saving = one(result, "total_cost_saving", "distilled")
+    assert value(saving) == pytest.approx(100 * (1 - total["distilled"] / total[TEACHER]))
+    assert saving.low is not None and saving.high is not None and saving.low < value(saving) < saving.high
 
 
 def test_the_same_answers_cost_the_same(tmp_path: Path) -> None:

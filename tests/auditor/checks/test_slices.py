@@ -88,5 +88,5 @@ def test_slices_by_length_and_language(tmp_path: Path) -> None:
 def test_quartiles_by_hand() -> None:
     found = quartiles(np.array([1, 2, 3, 4, 5, 6, 7, 8]))
     assert [int(mask.sum()) for mask in found.values()] == [2, 2, 2, 2]
-    assert list(found)[0] == "length=1 to 2 characters"
+    assert next(iter(found)) == "length=1 to 2 characters"
     assert list(quartiles(np.array([5, 5, 5]))) == ["length=5 to 5 characters"]
