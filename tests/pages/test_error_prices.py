@@ -27,7 +27,10 @@ def test_the_editor_gives_back_what_the_spec_has_and_takes_a_default() -> None:
 
 
 def test_rows_that_are_not_filled_in_are_left_out() -> None:
-    rows = [{"true label": "a", "taken for": " b ", "USD": 2}, {"true label": "a", "taken for": None, "USD": 1.0}]
+    rows: list[dict[str, object]] = [
+        {"true label": "a", "taken for": " b ", "USD": 2},
+        {"true label": "a", "taken for": None, "USD": 1.0},
+    ]
     rows += [
         {"true label": "a", "taken for": "c", "USD": float("nan")},
         {"true label": " ", "taken for": "c", "USD": 1},
