@@ -1,10 +1,11 @@
 """Draft → reviewed → approved or refused. The state is derived from the chain, so it cannot disagree with it.
 
-The approver must not have reviewed labels of the run. A decision, an import or a new audit after a sign-off reopens it.
+The approver must not have reviewed labels of the run, nor those of an ancestor whose corrections it learnt from. A decision, an import or a new audit after a sign-off reopens it.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -27,6 +28,7 @@ STEPS: dict[State, tuple[State, ...]] = {
 ACTION = "sign-off"
 REOPENING = {"decision", "import", "adjudication", "apply", "audit", "complete", "erase", "intended use", "annex"}
 REVIEWING = {"decision", "adjudication"}
+DECLARED = "(self-declared)"  # what the pages put behind a name that nobody vouches for
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class SignOff:
     Attributes:
         state: the present state.
         by, reason, at: of the entry that led to it; empty for a draft.
-        reviewers: who decided labels of this run, and so may not approve it.
+        reviewers: who decided labels of this run, or labels whose corrections it learnt from, and so may not approve it.
         reopened: True when it was signed before and a later change made it a draft again.
     """
 
@@ -59,8 +61,17 @@ def state_of(chain: Sequence[Entry]) -> SignOff:
             reopened = False
         elif entry.action in REOPENING and state != "draft":
             state, by, reason, at, reopened = "draft", "", "", "", True
-    reviewers = frozenset(entry.actor for entry in chain if entry.action in REVIEWING)
-    return SignOff(state, by, reason, at, reviewers, reopened)
+    reviewers = {entry.actor for entry in chain if entry.action in REVIEWING}
+    for entry in chain:
+        if entry.action == "apply":
+            reviewers.update(entry.payload.get("reviewers", []))
+    return SignOff(state, by, reason, at, frozenset(reviewers), reopened)
+
+
+def same_person(name: str) -> str:
+    """What two ways of writing one person's name have in common: the page's 'Ada (self-declared)' and the command line's 'ada' are one."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    return " ".join(plain.removesuffix(DECLARED).split())
 
 
 def sign_off(workspace: Workspace, run: Run, state: State, by: str, reason: str) -> SignOff:
@@ -80,7 +91,7 @@ def sign_off(workspace: Workspace, run: Run, state: State, by: str, reason: str)
         if state not in STEPS[now.state]:
             allowed = " or ".join(STEPS[now.state]) or "nothing until a later change reopens it"
             raise ReportError(f"The report is '{now.state}': the next step is {allowed}, not '{state}'.")
-        if state == "approved" and by.casefold() in {name.casefold() for name in now.reviewers}:
+        if state == "approved" and same_person(by) in {same_person(name) for name in now.reviewers}:
             raise ReportError(
                 f"{by} reviewed labels of this run and cannot approve it.", hint="Let somebody else approve it."
             )

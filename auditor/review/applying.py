@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from auditor.evidence.log import append
+from auditor.evidence.log import append, entries
+from auditor.evidence.signoff import state_of
 from auditor.review.outcome import item_verdicts
 from auditor.review.records import decisions_frame
 from auditor.review.rounds import require_name
@@ -93,6 +94,7 @@ def apply_decisions(workspace: Workspace, run: Run, by: str, name: str = "", exe
         "corrections": file_digest(child.folder / CORRECTIONS),
         "changed": found.changed,
         "dropped": found.dropped,
+        "reviewers": sorted(state_of(entries(workspace, run.id)).reviewers),
     }
     with open_database(workspace).write() as session:
         append(session, run.id, by, "apply", payload)

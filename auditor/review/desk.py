@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from auditor.evidence.keyed import keyed_digest, new_salt
 from auditor.evidence.log import append
+from auditor.evidence.signoff import same_person
 from auditor.review.rounds import PROBABILITY, TARGETED, Round, lock_round, require_name
 from auditor.review.tables import DecisionRow, ItemRow, LeaseRow, StandingRow
 from distill.db import open_database
@@ -144,7 +145,9 @@ def decide_and_take(
 
 def enter(session: Session, item: ItemRow, reviewer: str, answer: Answer, *, source: str = "page") -> int:
     """The same within the caller's transaction, with an answer that :func:`checked` has seen."""
-    if session.get(StandingRow, (item.id, reviewer, REVIEWER)) is not None:
+    if session.get(StandingRow, (item.id, reviewer, REVIEWER)) is not None or (
+        source == "import" and same_person(reviewer) in map(same_person, _reviewers_of(session, item))
+    ):
         raise ReviewError("You have decided this card already.", hint="Undo first to decide it again.")
     mine = session.get(LeaseRow, (item.id, reviewer))
     others = _leases_of_others(session, item.id, reviewer)
@@ -227,7 +230,7 @@ def adjudicate(workspace: Workspace, run_id: str, item_id: int, by: str, answer:
             raise ReviewError("Nobody differs on this card.")
         if _adjudicated(session, item_id):
             raise ReviewError("This card is settled already.")
-        if by in {each.reviewer for each in said} and not answer.note.strip():
+        if same_person(by) in {same_person(each.reviewer) for each in said} and not answer.note.strip():
             raise ReviewError(
                 "You are one of the two who differ.",
                 hint="Let a third person settle it, or note how you came to agree.",
@@ -411,6 +414,11 @@ def _newest(session: Session, now: Round, reviewer: str, queue: Queue) -> tuple[
     )
     found = session.execute(query).first()
     return (found[0], found[1]) if found else None
+
+
+def _reviewers_of(session: Session, item: ItemRow) -> list[str]:
+    query = select(StandingRow.reviewer).where(StandingRow.item_id == item.id, StandingRow.role == REVIEWER)
+    return list(session.scalars(query))
 
 
 def _leases_of_others(session: Session, item_id: int, reviewer: str) -> int:

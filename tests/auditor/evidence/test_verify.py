@@ -163,8 +163,9 @@ def test_sign_off_goes_by_steps_and_a_reviewer_cannot_approve(fresh: tuple[Works
     with pytest.raises(ReportError, match="next step"):
         sign_off(workspace, run, "approved", "Ada", "looks right")
     assert sign_off(workspace, run, "reviewed", "Ben", "checked 1,500 labels").state == "reviewed"
-    with pytest.raises(ReportError, match="cannot approve"):
-        sign_off(workspace, run, "approved", "ben", "looks right")
+    for same in ("ben", "Ben (self-declared)", " BEN  (self-declared) ", "Ｂｅｎ"):
+        with pytest.raises(ReportError, match="cannot approve"):
+            sign_off(workspace, run, "approved", same, "looks right")
     with pytest.raises(ReportError, match="name and a reason"):
         sign_off(workspace, run, "approved", "Ada", " ")
     assert sign_off(workspace, run, "approved", "Ada", "looks right").state == "approved"

@@ -65,6 +65,7 @@ def test_a_child_run_learns_from_what_was_corrected(workspace: Workspace, begun:
     assert here.payload == there.payload
     assert here.payload["corrections"] == file_digest(child.folder / CORRECTIONS)
     assert state_of(entries(workspace, begun.id)).reviewers == {"Ada"}
+    assert state_of(entries(workspace, child.id)).reviewers == {"Ada"}  # it learnt from her corrections
 
 
 def test_a_grandchild_keeps_the_corrections_of_its_parents(workspace: Workspace, begun: Run, frame: LabelFrame) -> None:

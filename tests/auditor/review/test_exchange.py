@@ -161,6 +161,14 @@ def test_what_is_decided_already_is_a_mistake_too(workspace: Workspace, begun: R
     assert len(decisions_frame(workspace, begun.id)) == 1
 
 
+def test_one_person_under_two_spellings_is_no_second_person(workspace: Workspace, begun: Run) -> None:
+    content = fill(export(workspace, begun, "cards", "csv", "Pat"), "csv", "neutral")
+    assert import_decisions(workspace, begun, content, "csv", "Eve (self-declared)") == 60
+    with pytest.raises(ReviewImportError, match="decided it already"):
+        import_decisions(workspace, begun, content, "csv", "eve")
+    assert len(decisions_frame(workspace, begun.id)) == 60
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a,b\n1,2\n", b"[1, 2]", b'{"a": 1}', b"\x00" * 20, b"PAR1"])
 @pytest.mark.parametrize("kind", [*FORMATS, "xlsx"])
 def test_files_that_are_something_else(workspace: Workspace, begun: Run, content: bytes, kind: str) -> None:
