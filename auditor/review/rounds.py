@@ -23,6 +23,7 @@ from auditor.stats.sampling import allocate_neyman, allocate_proportional
 from distill.db import open_database
 from distill.errors import ReviewError
 from distill.files import digest_of
+from distill.spec import LANGUAGE_MODELS
 from distill.store import Run
 from distill.workspace import Workspace
 
@@ -94,13 +95,23 @@ def propose(run: Run, wishes: Wishes) -> Plan:
     return make_plan(len(frame), frame_digest(frame), wishes)
 
 
+def require_labels(run: Run) -> None:
+    """Raises ReviewError for a run whose teacher wrote answers: there is no label to be right or wrong."""
+    if run.spec.task == LANGUAGE_MODELS:
+        raise ReviewError(
+            "Answers of language models cannot be reviewed card by card yet.",
+            hint="Read them side by side on the page Examples.",
+        )
+
+
 def begin(workspace: Workspace, run: Run, wishes: Wishes, by: str) -> Round:
     """Freeze a plan, enter it into the evidence chain, and deal its cards, all in one transaction.
 
     Raises:
-        ReviewError: no name, no labels, an impossible plan, or a round that is still under way.
+        ReviewError: no name, no labels, answers in place of labels, an impossible plan, or a round that is still under way.
     """
     by = require_name(by)
+    require_labels(run)
     frame = load_frame(run)
     plan = make_plan(len(frame), frame_digest(frame), wishes)
     positions, slots = draw_sample(plan)

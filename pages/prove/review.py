@@ -9,6 +9,7 @@ from auditor.review.frame import load_frame
 from auditor.review.results import differences
 from auditor.review.rounds import Round, current_round
 from auditor.review.targeted import add_rows, similar
+from distill.spec import LANGUAGE_MODELS
 from distill.store import Run
 from pages.ui import cache, frame, parts, people, review_card, review_moves, review_plan, review_results, state
 from pages.ui.page import PageInfo
@@ -36,6 +37,14 @@ CARDS, TARGETED, DIFFERENCES, RESULTS, FOLLOWS, FILES = (
 def render() -> None:
     """Draw the page."""
     run = frame.run()
+    if run.spec.task == LANGUAGE_MODELS:
+        parts.empty(
+            "Answers of language models cannot be reviewed card by card yet.",
+            "Read them side by side, the farthest from the teacher first.",
+            to="examples",
+            label="Open the answers",
+        )
+        return
     if not (run.folder / "labels.parquet").exists():
         parts.empty(
             "This run has no synthetic labels to review.",

@@ -8,15 +8,35 @@ from pathlib import Path
 import pytest
 
 from auditor.answers_view import load_answers
+from auditor.review.plan import Wishes
+from auditor.review.rounds import begin
+from distill.errors import ReviewError
 from distill.store import TEACHER, Run
+from distill.workspace import Workspace
 from tests.fakes_generation import RUN_ID, make_fake_generation_run
 from tests.pages.driver import assert_well, open_page, said
 from tests.pages.hostile import STRINGS
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run; never changed."""
+    root = tmp_path_factory.mktemp("written")
+    return make_fake_generation_run(root, n_test=30, n_pool=20, n_dev=10, with_items=True, audit=True)
+
+
 @pytest.fixture
-def writing(home: Path) -> Run:
-    return make_fake_generation_run(home, n_test=30, n_pool=20, n_dev=10, with_items=True, audit=True)
+def writing(written: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("HEIRLOOM_HOME", str(written.folder.parents[1]))
+    return written
+
+
+def test_a_review_is_refused_in_a_sentence(writing: Run) -> None:
+    with pytest.raises(ReviewError, match="cannot be reviewed"):
+        begin(Workspace(writing.folder.parents[1]), writing, Wishes(), "Ada")
+    app = open_page("review", run=RUN_ID)
+    assert_well(app)
+    assert "cannot be reviewed" in said(app)
 
 
 def test_answers_are_found_by_what_is_wrong_with_them(writing: Run) -> None:
