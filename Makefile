@@ -1,5 +1,5 @@
 # make demo          everything for the demo: virtual environment, packs, the demo run in the queue, the app (QUICK=1: a small one)
-# make test          everything that CI runs      make fast    the tests you run all day, under two minutes
+# make test          everything that CI runs      make fast    the tests you run all day
 # make browser       the journeys in a real browser
 # make lint          ruff, mypy, import-linter    make bench   the headline figures, each against a named peer
 # make screenshot    the picture of the README (HOME_OF=workspace: from real runs)   make clean   what can be made again; never the workspace
