@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from distill.engine.encode import rounded
+from distill.engine.forest import NODES, batch_of, plant
 from distill.engine.generate import exact_logits
 from distill.engine.language_model import LanguageModel
 from distill.errors import ModelError
@@ -200,29 +201,32 @@ def log_likelihoods(
     continuations: Sequence[str],
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[Likelihood]:
-    """Log-likelihood of each continuation after its context, in order.
+    """Log-likelihood of each continuation after its context, in order. What several texts begin with is read once.
 
     Raises:
         ModelError: the model answers with something that is not a number.
     """
     pairs = encode_pairs(model.tokenizer, contexts, continuations, model.context)
-    lengths = np.array([len(ids) - 1 for ids, _ in pairs], dtype=np.int64)
     found = [Likelihood(0.0, 0, True)] * len(pairs)
-    done = 0
+    asked = [row for row, (_, n) in enumerate(pairs) if n]
+    trees = plant([pairs[row][0][:-1] for row in asked], NODES if model.forward.lean else 0)
+    done = len(pairs) - len(asked)
     with torch.inference_mode():
-        for rows in batches_of(lengths):
-            states = model.forward.states(padded([pairs[row][0][:-1] for row in rows], model.forward.device))
-            counts = [pairs[row][1] for row in rows]
-            chosen = [
-                states[place, lengths[row] - n : lengths[row]]
-                for place, (row, n) in enumerate(zip(rows, counts, strict=True))
+        for batch in batches_of(np.array([len(tree) for tree in trees], dtype=np.int64)):
+            some = [trees[place] for place in batch]
+            states = model.forward.states(*batch_of(some, model.forward.device))
+            rows = [
+                (place, asked[row], path)
+                for place, tree in enumerate(some)
+                for row, path in zip(tree.rows, tree.paths, strict=True)
             ]
-            targets = np.concatenate(
-                [pairs[row][0][len(pairs[row][0]) - n :] for row, n in zip(rows, counts, strict=True)]
-            )
+            counts = [pairs[row][1] for _, row, _ in rows]
+            chosen = [
+                states[place, torch.from_numpy(path[-n:])] for (place, _, path), n in zip(rows, counts, strict=True)
+            ]
+            targets = np.concatenate([pairs[row][0][-n:] for (_, row, _), n in zip(rows, counts, strict=True)])
             logprob, first = _token_logprobs(model, torch.cat(chosen), targets)
-            ends = np.cumsum(counts)
-            for row, n, end in zip(rows, counts, ends, strict=True):
+            for (_, row, _), n, end in zip(rows, counts, np.cumsum(counts), strict=True):
                 part = slice(int(end) - n, int(end))
                 found[row] = Likelihood(float(logprob[part].sum()), n, bool(first[part].all()))
             done += len(rows)
