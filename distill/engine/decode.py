@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from distill.engine.encode import rounded
 from distill.engine.llama import CausalForward, attend
+from distill.engine.llama_ops import gated
 from distill.types import Ints
 
 STRIDE = 32  # tokens by which the visible part of the cache grows: every new shape costs the processor a new kernel, some 50 ms
@@ -82,11 +82,11 @@ class LeanDecoder:
             self._values[number][rows, :, :width] = value[: len(prompts)]
             states = states + layer.out(attend(query, key, value, gaps, forward.scale))
             normed = layer.between(states)
-            states = states + layer.down(functional.silu(layer.gate(normed)) * layer.up(normed))
+            states = states + layer.down(gated(layer.gate(normed), layer.up(normed)))
         lengths = lengths.to(forward.device)
         self._lengths[rows] = lengths
         last = states[torch.arange(len(prompts), device=forward.device), lengths - 1]
-        return forward.norm(last)  # type: ignore[no-any-return]
+        return forward.norm(last)
 
     def go_on(self, places: Ints, tokens: Tensor) -> Tensor:
         forward = self._forward
@@ -115,9 +115,9 @@ class LeanDecoder:
                 keys, values = keys[rows, :, :seen], values[rows, :, :seen]
             states = states + layer.out(attend(query, keys, values, gaps, forward.scale))
             normed = layer.between(states)
-            states = states + layer.down(functional.silu(layer.gate(normed)) * layer.up(normed))
+            states = states + layer.down(gated(layer.gate(normed), layer.up(normed)))
         self._lengths[rows[live]] += 1
-        return forward.norm(states[live, 0])  # type: ignore[no-any-return]
+        return forward.norm(states[live, 0])
 
     def _filled_up(self, places: Ints) -> Ints:
         """``places`` and dead ones among them, rising, so that the number of rows is one of few: see STRIDE."""

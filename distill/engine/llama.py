@@ -15,10 +15,21 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from distill.engine.llama_ops import gated, rms_norm, turned
 
 LEAN_TYPES = frozenset({"llama", "mistral", "qwen2"})
 _TOLERANCE = 2e-4  # on float32 logits
+
+
+class Norm:
+    """A root mean square normalisation of the Llama family."""
+
+    def __init__(self, module: Any) -> None:
+        self._module, self._eps = module, float(module.variance_epsilon)
+
+    def __call__(self, states: Tensor) -> Tensor:
+        return rms_norm(states, self._module.weight, self._eps)
 
 
 @dataclass(frozen=True)
@@ -32,8 +43,8 @@ class Layer:
     gate: nn.Linear
     up: nn.Linear
     down: nn.Linear
-    before: nn.Module
-    between: nn.Module
+    before: Norm
+    between: Norm
 
 
 class CausalForward:
@@ -63,7 +74,7 @@ class CausalForward:
     def _bind(self, model: Any) -> None:
         base, attention = model.base_model, model.base_model.layers[0].self_attn
         self.layers = [_layer(layer) for layer in base.layers]
-        self.norm, self.embed, self.rotary = base.norm, base.embed_tokens, base.rotary_emb
+        self.norm, self.embed, self.rotary = Norm(base.norm), base.embed_tokens, base.rotary_emb
         self.width, self.scale = int(attention.head_dim), float(attention.scaling)
         self.heads = attention.q_proj.out_features // self.width
         self.shared = attention.k_proj.out_features // self.width
@@ -89,14 +100,14 @@ class CausalForward:
         )
         for layer in self.layers:
             states = self.layer(layer, states, turn, gaps[:, None, None])
-        return self.norm(states)  # type: ignore[no-any-return]
+        return self.norm(states)
 
     def layer(self, layer: Layer, states: Tensor, turn: tuple[Tensor, Tensor], gaps: Tensor) -> Tensor:
         """One layer over whole texts; ``gaps`` is added to the scores [n, shared, group, l, l]."""
         query, key, value = self.projected(layer, layer.before(states), turn)
         states = states + layer.out(attend(query, key, value, gaps, self.scale))
         normed = layer.between(states)
-        inner: Tensor = layer.down(functional.silu(layer.gate(normed)) * layer.up(normed))
+        inner: Tensor = layer.down(gated(layer.gate(normed), layer.up(normed)))
         return states + inner
 
     def projected(self, layer: Layer, normed: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -105,7 +116,7 @@ class CausalForward:
         query = layer.query(normed).view(rows, length, self.heads, self.width).transpose(1, 2)
         key = layer.key(normed).view(rows, length, self.shared, self.width).transpose(1, 2)
         value = layer.value(normed).view(rows, length, self.shared, self.width).transpose(1, 2)
-        return turned(query, turn), turned(key, turn), value
+        return turned(query, *turn), turned(key, *turn), value
 
     def turn_at(self, states: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Cosine and sine of the rotary embedding at ``positions`` [n, l], each [n, 1, l, d]."""
@@ -165,14 +176,6 @@ def attend(query: Tensor, key: Tensor, value: Tensor, gaps: Tensor, scale: float
     return mixed.view(rows, heads, length, width).transpose(1, 2).reshape(rows, length, heads * width)
 
 
-def turned(states: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotary position embedding, halves as in transformers' Llama."""
-    cos, sin = turn
-    half = states.shape[-1] // 2
-    swapped = torch.cat([-states[..., half:], states[..., :half]], dim=-1)
-    return states * cos + swapped * sin
-
-
 def _layer(layer: Any) -> Layer:
     attention, inner = layer.self_attn, layer.mlp
     return Layer(
@@ -183,8 +186,8 @@ def _layer(layer: Any) -> Layer:
         inner.gate_proj,
         inner.up_proj,
         inner.down_proj,
-        layer.input_layernorm,
-        layer.post_attention_layernorm,
+        Norm(layer.input_layernorm),
+        Norm(layer.post_attention_layernorm),
     )
 
 
