@@ -102,18 +102,21 @@ def word_problems(paths: list[Path]) -> Result:
 def prompts(paths: list[Path]) -> Result:
     """Questions of several domains as prompts for a language model, each with a reference answer where the source has one.
 
-    At most PROMPTS of each file, in file order, so that no source drowns the others. Options are left out: the answer is to be written.
+    At most PROMPTS of each file, in file order, so that no source drowns the others; longer ones than LONGEST (case histories) are left
+    out, and so are options: the answer is to be written.
     """
     rows: list[dict[str, Any]] = []
     for path in paths:
         domain = _DOMAINS[path.parts[-3] if path.parts[-2] == "pqal" else path.parts[-2]]
         found = [_prompt(row) for row in _lines([path])]
-        distinct = {row["text"]: {**row, "domain": domain} for row in reversed(found) if row["text"]}
+        short = [row for row in found if len(row["text"]) <= LONGEST]
+        distinct = {row["text"]: {**row, "domain": domain} for row in reversed(short)}
         rows += list(reversed(distinct.values()))[:PROMPTS]
     return pd.DataFrame(rows), [], "utf-8"
 
 
 PROMPTS = 1_000
+LONGEST = 300  # characters
 ASKED = "Answer in one sentence."
 _DOMAINS = {
     "ASDiv": "arithmetic",

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from distill.engine.encode import rounded
-from distill.engine.llama import CausalForward, attend
-from distill.engine.llama_ops import gated
+from distill.engine.llama import CausalForward, causal_gaps, gaps_of
 from distill.types import Ints
 
 STRIDE = 32  # tokens by which the visible part of the cache grows: every new shape costs the processor a new kernel, some 50 ms
@@ -72,17 +71,12 @@ class LeanDecoder:
         rows = torch.from_numpy(places).to(forward.device)
         states = forward.embed(torch.from_numpy(ids).to(forward.device))
         turn = forward.turn_at(states, torch.arange(width, device=forward.device)[None])
-        above = torch.ones(width, width, dtype=torch.bool, device=forward.device).triu(1)
-        gaps = torch.zeros(width, width, dtype=states.dtype, device=forward.device).masked_fill(
-            above, torch.finfo(states.dtype).min
-        )
+        gaps = causal_gaps(width, states)
         for number, layer in enumerate(forward.layers):
             query, key, value = forward.projected(layer, layer.before(states), turn)
             self._keys[number][rows, :, :width] = key[: len(prompts)]
             self._values[number][rows, :, :width] = value[: len(prompts)]
-            states = states + layer.out(attend(query, key, value, gaps, forward.scale))
-            normed = layer.between(states)
-            states = states + layer.down(gated(layer.gate(normed), layer.up(normed)))
+            states = forward.finished(layer, states, query, key, value, gaps)
         lengths = lengths.to(forward.device)
         self._lengths[rows] = lengths
         last = states[torch.arange(len(prompts), device=forward.device), lengths - 1]
@@ -101,9 +95,7 @@ class LeanDecoder:
         states = forward.embed(tokens[:, None])
         turn = forward.turn_at(states, lengths[:, None])
         outside = torch.arange(seen, device=forward.device)[None] > lengths[:, None]
-        gaps = torch.zeros(outside.shape, dtype=states.dtype, device=forward.device).masked_fill(
-            outside, torch.finfo(states.dtype).min
-        )[:, None, None, None]
+        gaps = gaps_of(outside, states)[:, None, None, None]
         for number, layer in enumerate(forward.layers):
             query, key, value = forward.projected(layer, layer.before(states), turn)
             keys, values = self._keys[number], self._values[number]
@@ -113,9 +105,7 @@ class LeanDecoder:
                 keys, values = keys[:, :, :seen], values[:, :, :seen]
             else:
                 keys, values = keys[rows, :, :seen], values[rows, :, :seen]
-            states = states + layer.out(attend(query, keys, values, gaps, forward.scale))
-            normed = layer.between(states)
-            states = states + layer.down(gated(layer.gate(normed), layer.up(normed)))
+            states = forward.finished(layer, states, query, keys, values, gaps)
         self._lengths[rows[live]] += 1
         return forward.norm(states[live, 0])
 

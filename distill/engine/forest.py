@@ -18,7 +18,7 @@ from distill.engine.encode import rounded
 from distill.types import Ints
 
 Int32s = npt.NDArray[np.int32]
-NODES = 192  # of a tree, where its first text is not longer: beyond it the mask costs more than sharing saves
+NODES = 192  # of a tree, or twice its first text where that is more: beyond it the mask costs more than sharing saves
 ALIKE = 4  # tokens that two texts must share to be put into one tree
 
 
@@ -44,7 +44,8 @@ def plant(texts: Sequence[Int32s], nodes: int = NODES) -> list[Tree]:
     for row in order:
         text = texts[row]
         shared = growing.shared(text)
-        fits = shared >= min(ALIKE, len(text)) and len(growing.ids) + len(text) - shared <= max(nodes, growing.first)
+        most = max(nodes, 2 * growing.first) if nodes else growing.first
+        fits = shared >= min(ALIKE, len(text)) and len(growing.ids) + len(text) - shared <= most
         if growing.ids and not fits:
             trees.append(growing.tree())
             growing, shared = _Growing(), 0

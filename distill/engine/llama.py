@@ -79,32 +79,53 @@ class CausalForward:
         self.heads = attention.q_proj.out_features // self.width
         self.shared = attention.k_proj.out_features // self.width
 
-    def states(self, ids: Tensor, mask: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
+    def states(
+        self, ids: Tensor, mask: Tensor | None = None, positions: Tensor | None = None, prefix: Tensor | None = None
+    ) -> Tensor:
         """States after the last norm, [n, l, h].
 
         Args:
             ids: [n, l], padded on the right with any id; what stands at the padding is not to be read.
             mask: [n, l, l] or [1, l, l], True where row may look at column; causal when None.
             positions: [n, l]; 0, 1, … when None.
+            prefix: [p] ids with which every text begins (a chat template's): read once for all of them, and not in the result. Only
+                where ``lean`` is true, and without mask and positions.
         """
         if not self.lean:
             return self._foreign_states(ids, mask, positions)
+        if prefix is not None:
+            return self._after(prefix, ids)
         length = ids.shape[1]
         where = torch.arange(length, device=ids.device)[None] if positions is None else positions
-        if mask is None:
-            mask = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()[None]
         states = self.embed(ids)
         turn = self.turn_at(states, where)
-        gaps = torch.zeros(mask.shape, dtype=states.dtype, device=ids.device).masked_fill(
-            ~mask, torch.finfo(states.dtype).min
-        )
+        gaps = causal_gaps(length, states) if mask is None else gaps_of(~mask, states)[:, None, None]
         for layer in self.layers:
-            states = self.layer(layer, states, turn, gaps[:, None, None])
+            query, key, value = self.projected(layer, layer.before(states), turn)
+            states = self.finished(layer, states, query, key, value, gaps)
         return self.norm(states)
 
-    def layer(self, layer: Layer, states: Tensor, turn: tuple[Tensor, Tensor], gaps: Tensor) -> Tensor:
-        """One layer over whole texts; ``gaps`` is added to the scores [n, shared, group, l, l]."""
-        query, key, value = self.projected(layer, layer.before(states), turn)
+    def _after(self, prefix: Tensor, ids: Tensor) -> Tensor:
+        """States of texts that go on from ``prefix``; it goes through the layers beside them, as one text."""
+        rows, length = ids.shape
+        before = len(prefix)
+        first, states = self.embed(prefix[None]), self.embed(ids)
+        places = torch.arange(before + length, device=ids.device)[None]
+        turn_first, turn = self.turn_at(first, places[:, :before]), self.turn_at(states, places[:, before:])
+        whole = causal_gaps(before + length, states)
+        gaps_first, gaps = whole[:before, :before], whole[before:]
+        for layer in self.layers:
+            q, k, v = self.projected(layer, layer.before(first), turn_first)
+            query, key, value = self.projected(layer, layer.before(states), turn)
+            key = torch.cat([k.expand(rows, -1, -1, -1), key], dim=2)
+            value = torch.cat([v.expand(rows, -1, -1, -1), value], dim=2)
+            if layer is not self.layers[-1]:  # nobody reads the prefix's last states
+                first = self.finished(layer, first, q, k, v, gaps_first)
+            states = self.finished(layer, states, query, key, value, gaps)
+        return self.norm(states)
+
+    def finished(self, layer: Layer, states: Tensor, query: Tensor, key: Tensor, value: Tensor, gaps: Tensor) -> Tensor:
+        """The rest of a layer; ``gaps`` is added to the scores [n, shared, group, l, m]."""
         states = states + layer.out(attend(query, key, value, gaps, self.scale))
         normed = layer.between(states)
         inner: Tensor = layer.down(gated(layer.gate(normed), layer.up(normed)))
@@ -160,6 +181,17 @@ class CausalForward:
     def head_weight(self) -> Tensor | None:
         """[vocabulary, h] where logits are states times this and nothing else; else None."""
         return self.head.weight if self._whole_head and self.head.bias is None else None
+
+
+def gaps_of(hidden: Tensor, states: Tensor) -> Tensor:
+    """What is added to scores: nothing, or the smallest number where ``hidden`` is True; in the dtype of ``states``."""
+    nothing = torch.zeros(hidden.shape, dtype=states.dtype, device=states.device)
+    return nothing.masked_fill_(hidden, torch.finfo(states.dtype).min)
+
+
+def causal_gaps(length: int, states: Tensor) -> Tensor:
+    """[length, length] for texts that look back."""
+    return gaps_of(torch.ones(length, length, dtype=torch.bool, device=states.device).triu_(1), states)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, gaps: Tensor, scale: float) -> Tensor:

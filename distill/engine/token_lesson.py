@@ -14,6 +14,7 @@ from distill.engine.encode import rounded
 from distill.engine.head_loss import TokenTargets
 from distill.types import Floats, Ints
 
+WORTH = 4  # tokens that all prompts must share to be read once
 Int32s = npt.NDArray[np.int32]
 Float32s = npt.NDArray[np.float32]
 
@@ -47,7 +48,8 @@ class TokenBatch:
     """Texts padded on the right, and which positions predict what.
 
     Attributes:
-        ids: [n, width] token ids.
+        ids: [n, width] token ids, without the prefix.
+        prefix: [p] ids with which all texts begin; None where they are read as they are.
         rows, columns: [t] positions whose state predicts a token of an answer: soft ones first.
         answers: [t] the tokens themselves.
         soft: how many of them are soft.
@@ -62,6 +64,7 @@ class TokenBatch:
     soft: int
     targets: TokenTargets | None
     hard: TokenTargets | None
+    prefix: torch.Tensor | None = None
 
     @property
     def tokens(self) -> int:
@@ -94,9 +97,9 @@ class TokenLesson:
         """Tokens of each answer, shape [n]."""
         return np.array([len(one.answer) for one in self.taught], dtype=np.int64)
 
-    def batch(self, rows: Ints, device: torch.device) -> TokenBatch:
-        """The texts ``rows`` as one batch."""
-        return make_batch([self.taught[row] for row in rows.tolist()], device)
+    def batch(self, rows: Ints, device: torch.device, *, share: bool = False) -> TokenBatch:
+        """The texts ``rows`` as one batch; see :func:`make_batch`."""
+        return make_batch([self.taught[row] for row in rows.tolist()], device, share=share)
 
     def digest_into(self, digest: Any) -> None:
         """Add all that decides the result."""
@@ -106,16 +109,20 @@ class TokenLesson:
                 digest.update(one.topk_ids.tobytes() + one.topk_logprobs.tobytes() + one.tail.tobytes())
 
 
-def make_batch(taught: Sequence[Taught], device: torch.device) -> TokenBatch:
-    """One padded batch. The last token of an answer is predicted but never read."""
-    texts = [np.concatenate([one.prompt, one.answer])[:-1] for one in taught]
+def make_batch(taught: Sequence[Taught], device: torch.device, *, share: bool = False) -> TokenBatch:
+    """One padded batch. The last token of an answer is predicted but never read.
+
+    With ``share`` what all prompts begin with (the chat template and the system prompt) is put aside as a prefix.
+    """
+    start = _shared(taught) if share else 0
+    texts = [np.concatenate([one.prompt, one.answer])[start:-1] for one in taught]
     width = rounded(max(len(text) for text in texts))
     ids = np.zeros((len(taught), width), dtype=np.int64)
     for row, text in enumerate(texts):
         ids[row, : len(text)] = text
     soft = [row for row, one in enumerate(taught) if one.soft]
     hard = [row for row, one in enumerate(taught) if not one.soft]
-    where = [(row, len(taught[row].prompt) - 1 + np.arange(len(taught[row].answer))) for row in (*soft, *hard)]
+    where = [(row, len(taught[row].prompt) - 1 - start + np.arange(len(taught[row].answer))) for row in (*soft, *hard)]
     rows = np.concatenate([np.full(len(columns), row, dtype=np.int64) for row, columns in where])
     columns = np.concatenate([columns for _, columns in where]).astype(np.int64)
     return TokenBatch(
@@ -126,7 +133,19 @@ def make_batch(taught: Sequence[Taught], device: torch.device) -> TokenBatch:
         int(sum(len(taught[row].answer) for row in soft)),
         _soft([taught[row] for row in soft], device),
         _hard([taught[row] for row in hard], device),
+        torch.from_numpy(taught[0].prompt[:start].astype(np.int64)).to(device) if start else None,
     )
+
+
+def _shared(taught: Sequence[Taught]) -> int:
+    """Tokens with which all prompts begin, the last of a prompt not counted: it predicts. 0 where it is not worth it."""
+    if len(taught) < 2:
+        return 0
+    most = min(len(one.prompt) for one in taught) - 1
+    first = taught[0].prompt[:most]
+    same = np.logical_and.reduce([one.prompt[:most] == first for one in taught])
+    count = most if same.all() else int(np.flatnonzero(~same)[0])
+    return count if count >= WORTH else 0
 
 
 def _soft(taught: Sequence[Taught], device: torch.device) -> TokenTargets | None:

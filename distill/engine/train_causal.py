@@ -199,10 +199,10 @@ class _Training:
     def _step(self, rows: Ints) -> None:
         at = self.at
         if self.recipe.replace is None:
-            batch = self.lesson.batch(rows, self.device)
+            batch = self.lesson.batch(rows, self.device, share=self.forward.lean)
         else:
             given = [self.lesson.taught[row] for row in rows.tolist()]
-            batch = make_batch(self.recipe.replace(self.forward, given, at.step), self.device)
+            batch = make_batch(self.recipe.replace(self.forward, given, at.step), self.device, share=self.forward.lean)
             self.model.train()
         loss = self.loss_of(batch)
         torch.autograd.backward(loss)
@@ -220,7 +220,7 @@ class _Training:
 
     def loss_of(self, batch: TokenBatch) -> Tensor:
         """Mean over the batch's answer tokens, in nats: the divergence where the teacher's distribution is known, else cross-entropy."""
-        states = self.forward.states(batch.ids)[batch.rows, batch.columns]
+        states = self.forward.states(batch.ids, prefix=batch.prefix)[batch.rows, batch.columns]
         soft = LossOptions(self.options.temperature, batch.tokens, self.recipe.divergence, self.recipe.beta)
         hard = LossOptions(1.0, batch.tokens)
         share = self.options.hard_label_weight
@@ -284,7 +284,7 @@ class _Training:
         total = tokens = 0.0
         with torch.no_grad():
             for rows in sorted_batches(dev.lengths, self.options.batch_size):
-                batch = dev.batch(rows, self.device)
+                batch = dev.batch(rows, self.device, share=self.forward.lean)
                 total += float(self.loss_of(batch)) * batch.tokens
                 tokens += batch.tokens
         self.model.train()

@@ -88,7 +88,7 @@ def test_prompts_and_padding_have_no_part_in_the_gradient(
     seen[batch.rows, batch.columns] = True
     logits = own.forward.logits(states[batch.rows, batch.columns]) if own.forward.gives_states else states
     assert logits.shape[-1] > 100
-    monkeypatch.setattr(own.forward, "states", lambda *given: states)
+    monkeypatch.setattr(own.forward, "states", lambda *given, **more: states)
     torch.autograd.backward(own.loss_of(batch))
     assert states.grad is not None
     assert float(states.grad[~seen].abs().max()) == 0.0
@@ -104,6 +104,22 @@ def test_the_gradient_does_not_depend_on_how_a_batch_is_cut(folder: Path, taught
             batch = make_batch(taught[:6][piece], CPU)
             torch.autograd.backward(own.loss_of(batch) * (batch.tokens / total))
         slopes.append(torch.cat([p.grad.flatten() for p in own.model.parameters() if p.grad is not None]))
+    torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-3, atol=1e-5)
+
+
+def test_what_prompts_begin_with_is_read_once_and_changes_nothing(
+    folder: Path, taught: list[Taught], tmp_path: Path
+) -> None:
+    slopes, losses = [], []
+    for share in (False, True):
+        own = training(folder, taught, tmp_path, freeze_embeddings=False)
+        share = share and own.forward.lean
+        batch = make_batch(taught[:5], CPU, share=share)
+        assert (batch.prefix is not None) == share
+        losses.append(own.loss_of(batch))
+        torch.autograd.backward(losses[-1])
+        slopes.append(torch.cat([p.grad.flatten() for p in own.model.parameters() if p.grad is not None]))
+    torch.testing.assert_close(losses[0], losses[1], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(slopes[0], slopes[1], rtol=1e-3, atol=1e-5)
 
 
