@@ -84,6 +84,7 @@ def _list(registry: Registry[Any], as_json: bool) -> None:
                 {
                     "name": entry.name,
                     "summary": entry.summary,
+                    "tasks": sorted(entry.tasks),
                     "needs": sorted(entry.needs),
                     "options": entry.options.model_json_schema(),
                 }
@@ -92,13 +93,14 @@ def _list(registry: Registry[Any], as_json: bool) -> None:
         )
         return
     needed = any(entry.needs for entry in entries)
-    columns = (registry.kind, "what it is", "options", *(("needs",) if needed else ()))
+    columns = (registry.kind, "what it is", "tasks", "options", *(("needs",) if needed else ()))
     print_table(
         columns,
         [
             (
                 entry.name,
                 entry.summary,
+                ", ".join(sorted(entry.tasks)),
                 ", ".join(entry.options.model_fields),
                 *((", ".join(sorted(entry.needs)),) if needed else ()),
             )
