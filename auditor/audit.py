@@ -16,6 +16,7 @@ from auditor.gates import all_arms, decide
 from auditor.items import collect_items, options_of, validate_checks
 from auditor.lineage import keep_origin
 from auditor.measuring import usable_arms
+from auditor.parents import keep_parent
 from auditor.prices import load_book
 from auditor.types import AuditReport, CheckResult
 from auditor.verdict import make_verdict
@@ -55,7 +56,9 @@ def audit_run(
         raise StoreError(f"Run {run.id} has no predictions yet.", hint="Resume the run; the audit comes at its end.")
     validate_checks(run.spec)
     used = _keep_inputs(run, decisions, prices)
-    keep_origin(run, RunStore(workspace_of(run)))
+    store = RunStore(workspace_of(run))
+    keep_origin(run, store)
+    keep_parent(run, store)
     audit = AuditInput(run, *used)
     results: list[CheckResult] = []
     entries = checks_of(run.spec.task)

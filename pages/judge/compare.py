@@ -42,6 +42,7 @@ def render() -> None:
     arm = _arm(audit, spec)
     cards.four(audit, spec, arm)
     _added(audit, arm)
+    _parent(audit, arm)
     _next(audit, run.id, arm)
     _arms(audit, spec)
     if spec.task == LANGUAGE_MODELS:
@@ -84,6 +85,19 @@ def _added(audit: Audited, arm: str) -> None:
         f"What distillation added over the control with hard labels: **{words.written(added)}** "
         f"{escaped(words.written_interval(added))}{' · ' + escaped(verdict) if verdict else ''}",
         help=escaped(words.meaning_of("accuracy_over_control")),
+    )
+
+
+def _parent(audit: Audited, arm: str) -> None:
+    """A run that follows from another is held against it, on the same texts."""
+    change = audit.measure("accuracy_over_parent", arm)
+    if change is None:
+        return
+    told = next((f.claim for f in audit.report.findings if f.check == "parent"), "")
+    st.markdown(
+        f"Against the run that it follows from: **{words.written(change)}** {escaped(words.written_interval(change))}, "
+        f"n = {change.n:,}",
+        help=escaped(told, 500),
     )
 
 

@@ -94,6 +94,8 @@ MEASURES: dict[str, Word] = {
     "f1": Word("F1", "share", "Harmonic mean of precision and recall."),
     "accuracy_retention": Word("accuracy kept", "percent", "Student's accuracy as a share of the teacher's."),
     "macro_f1_difference": Word("macro F1 against the teacher", "points"),
+    "accuracy_over_parent": Word("accuracy against the parent run", "points"),
+    "agreement_with_parent": Word("agreement with the parent run", "share"),
     "accuracy_over_control": Word("accuracy over the control", "points"),
     "mcnemar_p": Word("McNemar p", "plain"),
     "slice_accuracy": Word("accuracy in the slice", "share"),
