@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from distill import events, jobs
+from distill import energy, events, jobs
 from distill.db import Job
 from distill.errors import Cancelled, HeirloomError
 from distill.executor import prove_runner, runner_lock, runners
@@ -77,6 +77,7 @@ def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome
 
     spec = run.spec
     validate_checks(spec)  # a misspelt check is said now, not when everything is trained
+    energy.begin()
     if job.action == "run":
         context = StageContext(run=run, spec=spec, cache=workspace.cache, monitor=monitor)
         if run_stages(context, items=lambda examples: collect_items(spec, examples)) == "waiting":

@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from distill.energy import NO_METER
 from distill.errors import StoreError
 from distill.events import now
 from distill.files import file_digest, read_json, write_json
@@ -152,7 +153,7 @@ def lineage(run: Run, spec: RunSpec) -> dict[str, Any]:
 
 
 def stage_seconds(run: Run, kind: str = "seconds") -> dict[str, float]:
-    """Wall seconds ('seconds') or core seconds ('cpu_seconds') of each finished stage; what was reused costs this run nothing."""
+    """Wall seconds ('seconds'), core seconds ('cpu_seconds') or energy ('kwh') of each finished stage; what was reused costs nothing."""
     found = {path.stem: _marker(run, path.stem).get(kind) for path in (run.folder / "stages").glob("*.json")}
     return {
         stage: float(seconds) for stage, seconds in sorted(found.items()) if seconds is not None and "-" not in stage
@@ -160,13 +161,25 @@ def stage_seconds(run: Run, kind: str = "seconds") -> dict[str, float]:
 
 
 def energy(run: Run) -> dict[str, Any]:
-    """An estimate, never a measurement: seconds that the stages kept a core busy × an assumed power."""
+    """What the stages used by the meter of :mod:`distill.energy`; where none ran, busy core seconds × an assumed power."""
     busy = sum(stage_seconds(run, "cpu_seconds").values())
+    kwh = stage_seconds(run, "kwh")
+    methods = {_marker(run, stage).get("kwh_method") for stage in kwh} - {None}
+    if kwh and kwh.keys() == stage_seconds(run).keys():
+        said = "; ".join(sorted(map(str, methods)))
+        estimate = not methods or any(str(one).startswith(NO_METER) for one in methods)
+        return {
+            "kwh": round(sum(kwh.values()), 9),
+            "kwh_by_stage": kwh,
+            "core_seconds": round(busy, 1),
+            "estimate": estimate,
+            "method": said,
+        }
     return {
         "kwh": round(busy * WATTS_PER_CORE / 3_600_000, 6),
         "core_seconds": round(busy, 1),
         "estimate": True,
-        "method": f"busy core seconds of the stages × {WATTS_PER_CORE:g} W; no meter was read, accelerators are not counted",
+        "method": f"{NO_METER}: busy core seconds of the stages × {WATTS_PER_CORE:g} W, accelerators not counted",
     }
 
 

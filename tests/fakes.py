@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from distill import events
+from distill.energy import NO_METER
 from distill.files import digest_of, write_json, write_text
 from distill.process import record_process
 from distill.spec import RunSpec
@@ -21,6 +22,7 @@ LABELS = ("negative", "neutral", "positive")
 ARMS = ("distilled", "undistilled", "hard_label", "fine_tuned")
 GROUPS: dict[str, Sequence[str]] = {"gender": ("female", "male"), "airline": ("united", "jetblue", "delta")}
 RUN_ID = "20260102-120000-fake01"
+FAKE_WATTS = 20.0
 
 
 @dataclass(frozen=True)
@@ -350,7 +352,7 @@ def _provenance(spec: RunSpec) -> dict[str, Any]:
         "lineage": {"parent": spec.parent, "label_version": spec.label_version, "generation": 1},
         "data": {},
         "seconds": {"data": 3.0, "teacher": 95.0, "labels": 19.0, "students": 96.0},
-        "energy": {"kwh": 0.0012, "estimate": True, "method": "wall time × cores × 10 W; no meter was read"},
+        "energy": {"kwh": 0.0012, "estimate": True, "method": f"{NO_METER} (fake, {FAKE_WATTS:g} W)"},
     }
 
 
@@ -381,6 +383,11 @@ def _timings(spec: RunSpec, rng: np.random.Generator, levels: Mapping[str, Level
                 ms = _level(arm, kind, levels).ms * 0.7 / min(4.0, 1 + 0.1 * batch)
                 seconds = latency.texts * ms / 1e3 * float(rng.lognormal(0, 0.05))
                 rows.append(_timing(arm, seed, "throughput", 2, batch, turn, latency.texts, seconds))
+    for turn in range(3):
+        for arm, kind, seed in members:
+            texts = round(1.0 / (_level(arm, kind, levels).ms * 2e-4))
+            kwh = (1 + 0.01 * turn) * FAKE_WATTS / 3_600_000  # of a second
+            rows.append({**_timing(arm, seed, "energy", 2, max(latency.batch_sizes), turn, texts, 1.0), "kwh": kwh})
     return pd.DataFrame(rows)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from auditor.check import AuditInput, check
 from auditor.types import CheckResult, Measure
 from distill.arms.sources import chain
+from distill.energy import NO_METER
 from distill.errors import SpecError
 from distill.plugins import BOTH, NoOptions
 from distill.provenance import WATTS_PER_CORE
@@ -23,7 +24,7 @@ from distill.store import ModelCard
     tasks=BOTH,
     measures={
         "making_seconds": "Seconds of training and converting one model of the arm, what it is made from included.",
-        "making_energy_kwh": "Energy of that: seconds × all cores × an assumed power. An estimate.",
+        "making_energy_kwh": "Energy of that, by codecarbon; in runs without it seconds × all cores × an assumed power. An estimate.",
         "making_human_labels": "Human labels that the arm learnt from.",
         "making_synthetic_labels": "The teacher's labels that the arm learnt from.",
     },
@@ -56,14 +57,26 @@ def _costs(arm: str, steps: list[list[ModelCard]], cores: int) -> list[Measure]:
     human = max(card.human_labels for cards in steps for card in cards)
     synthetic = max((card.trained_on for cards in steps for card in cards if not card.human_labels), default=0)
     common: dict[str, Any] = {"arm": arm, "n": len(steps[0]), "higher_is_better": False}
-    kwh = seconds * cores * WATTS_PER_CORE / 3_600_000 if cores else None  # nobody wrote down how many: not known
-    detail = {"watts_per_core": WATTS_PER_CORE, "cores": cores, "steps": [cards[0].name for cards in steps]}
+    kwh, method = _energy(steps, seconds * cores)
+    detail = {"cores": cores, "steps": [cards[0].name for cards in steps]}
+    by = {**detail, "method": method, "estimate": method.startswith(NO_METER)}
     return [
         Measure(name="making_seconds", value=seconds, unit="s", exact=False, detail=detail, **common),
-        Measure(name="making_energy_kwh", value=kwh, unit="kWh", exact=False, detail=detail, **common),
+        Measure(name="making_energy_kwh", value=kwh, unit="kWh", exact=False, detail=by, **common),
         Measure(name="making_human_labels", value=float(human), unit="labels", **common),
         Measure(name="making_synthetic_labels", value=float(synthetic), unit="labels", **common),
     ]
+
+
+def _energy(steps: list[list[ModelCard]], core_seconds: float) -> tuple[float | None, str]:
+    """kWh and how it is known: what was metered as each model was made, else core seconds × an assumed power (None without cores)."""
+    metered = [[card.extra.get("kwh") for card in cards] for cards in steps]
+    known = [[float(kwh) for kwh in found if kwh is not None] for found in metered]
+    if all(len(numbers) == len(found) for numbers, found in zip(known, metered, strict=True)):
+        methods = {str(card.extra.get("kwh_method", "")) for cards in steps for card in cards}
+        return sum(_mean(numbers) for numbers in known), "; ".join(sorted(methods))
+    kwh = core_seconds * WATTS_PER_CORE / 3_600_000
+    return kwh or None, f"{NO_METER}: seconds × all cores × {WATTS_PER_CORE:g} W"
 
 
 def _seconds(card: ModelCard) -> float:

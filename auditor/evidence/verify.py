@@ -33,7 +33,7 @@ from distill.workspace import Workspace
 
 State = Literal["ok", "failed", "attested", "not checked"]
 TOLERANCE = 1e-6  # relative: what another processor may change in the last digits
-ATTESTED = {"peak_memory_bytes", "energy_kwh", "training_energy_kwh"}
+ATTESTED = {"peak_memory_bytes", "making_energy_kwh", "energy_per_1k_wh", "energy_saving"}  # read from a meter, or from a model of one
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from distill import energy
 from distill.engine import Precision, generator, pick_device, use_threads
 from distill.engine.predict import Predictor
 from distill.monitor import Monitor
@@ -22,7 +24,9 @@ from distill.spec import LatencySpec
 
 PASSES = 3  # throughput passes for each batch size and number of threads
 WARM = 3  # texts, then one batch, that are read before the clock runs
-COLUMNS = ["arm", "seed", "mode", "threads", "batch", "round", "texts", "tokens", "seconds", "device"]
+ENERGY_ROUNDS = 3
+ENERGY_SECONDS = 1.0  # of answering in one round, so that a hundredth of a second of processor time (what a system counts in) is little
+COLUMNS = ["arm", "seed", "mode", "threads", "batch", "round", "texts", "tokens", "seconds", "device", "kwh"]
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,11 @@ def time_models(
 
     Latency: ``options.rounds`` rounds; in each, every model answers the same single text, in an order drawn anew.
     Throughput: for each batch size, passes over ``options.texts`` texts, models again interleaved.
+    Energy, where this process is metered: rounds of a second of answers at the largest batch, models interleaved.
 
     Returns:
-        One row a measurement: arm, seed, mode ('latency' or 'throughput'), threads, batch, round, texts, tokens, seconds, device.
+        One row a measurement: arm, seed, mode ('latency', 'throughput' or 'energy'), threads, batch, round, texts, tokens, seconds,
+        device, kwh (of 'energy' alone).
     """
     source = generator(seed, 0x71)
     rows = np.sort(source.permutation(len(texts))[: options.texts])
@@ -68,6 +74,27 @@ def time_models(
     ready = [_prepare(model, labels, chosen, chosen_pairs, max_tokens, precision) for model in models]
     device = device_name()
     plan = _plan(options, len(chosen))
+    records: list[dict[str, Any]] = []
+    meter = energy.meter()
+    with meter.quiet() if meter else nullcontext():
+        records += _timed_rounds(ready, plan, chosen, chosen_pairs, source, monitor)
+        if meter:
+            records += _energy_rounds(ready, max(options.batch_sizes), chosen, chosen_pairs, source, monitor)
+    frame = pd.DataFrame(records).reindex(columns=COLUMNS)
+    frame["kwh"] = frame["kwh"].astype(np.float64)
+    frame["device"] = device
+    return frame
+
+
+def _timed_rounds(
+    ready: Sequence[_Timed],
+    plan: Sequence[tuple[str, int, int, int]],
+    chosen: list[str],
+    chosen_pairs: list[str | None] | None,
+    source: np.random.Generator,
+    monitor: Monitor,
+) -> list[dict[str, Any]]:
+    """Latency and throughput as planned."""
     records: list[dict[str, Any]] = []
     for done, (mode, threads, batch, turn) in enumerate(plan):
         with use_threads(threads):
@@ -79,9 +106,31 @@ def time_models(
                 record = _measure(ready[position], batch, picked, chosen, chosen_pairs)
                 records.append({"mode": mode, "threads": threads, "batch": batch, "round": turn, **record})
         monitor.progress(done + 1, len(plan), unit="rounds", note=f"{mode}, {threads} threads, batch {batch}")
-    frame = pd.DataFrame(records)
-    frame["device"] = device
-    return frame[COLUMNS]
+    return records
+
+
+def _energy_rounds(
+    ready: Sequence[_Timed],
+    batch: int,
+    chosen: list[str],
+    chosen_pairs: list[str | None] | None,
+    source: np.random.Generator,
+    monitor: Monitor,
+) -> list[dict[str, Any]]:
+    """kWh of answering the texts over and over for a second, with all threads; arms interleaved."""
+    records: list[dict[str, Any]] = []
+    rows, threads = np.arange(len(chosen)), all_threads()
+    for turn in range(ENERGY_ROUNDS):
+        for position in source.permutation(len(ready)):
+            before = energy.reading()
+            passes: list[dict[str, Any]] = []
+            while not passes or sum(one["seconds"] for one in passes) < ENERGY_SECONDS:
+                passes.append(_measure(ready[position], min(batch, len(rows)), rows, chosen, chosen_pairs))
+            sums = {name: sum(one[name] for one in passes) for name in ("texts", "tokens", "seconds")}
+            facts = {"mode": "energy", "threads": threads, "batch": batch, "round": turn, "kwh": energy.since(before)}
+            records.append({**passes[0], **sums, **facts})
+        monitor.check()
+    return records
 
 
 def device_name() -> str:

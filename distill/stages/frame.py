@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from distill import energy
 from distill.errors import ModelError, StoreError
 from distill.events import Stage
 from distill.monitor import Monitor
@@ -56,10 +57,18 @@ def once(
         context.monitor.reused(stage)
         return
     with context.monitor.stage(stage), plain_errors(stage):
+        used = energy.reading()
         began, busy = time.monotonic(), time.process_time()
         summary = work()
         spent = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - busy}
-        context.run.finish_stage(stage, digest, **{name: round(value, 3) for name, value in spent.items()}, **summary)
+        facts = {name: round(value, 3) for name, value in spent.items()}
+        context.run.finish_stage(stage, digest, **facts, **metered(used), **summary)
+
+
+def metered(before: float | None) -> dict[str, Any]:
+    """What the meter says since the reading ``before``, for a stage's summary or a card; empty where nothing is metered."""
+    used = energy.since(before)
+    return {} if used is None else {"kwh": used, "kwh_method": energy.method()}
 
 
 @contextmanager

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from distill import energy
 from distill.arms.sources import arm_seeds, source_of, sources_first
 from distill.errors import Cancelled, HeirloomError, ModelError, StoreError
 from distill.files import digest_of, read_json, write_json
 from distill.plugins import ARMS, ArmContext, StageContext
 from distill.spec import ArmSpec
-from distill.stages.frame import Outcome, Within, once, plain_errors
+from distill.stages.frame import Outcome, Within, metered, once, plain_errors
 from distill.stages.labels import labels_digest, training_signal, wants_labels
 from distill.stages.predictions import teacher_on_dev
 from distill.store import ModelCard, Run
@@ -176,8 +177,9 @@ def _make(context: ArmContext) -> ModelCard:
     if missing:
         raise ModelError(f"{missing}, which this arm needs.", hint="Leave the arm out, or give the run what it needs.")
     context.folder.mkdir(parents=True, exist_ok=True)
+    used = energy.reading()
     card = entry.function(context, entry.options.model_validate(context.arm.options))
-    extra = {**card.extra, "digest": arm_digest(context, context.arm, context.seed)}
+    extra = {**card.extra, **metered(used), "digest": arm_digest(context, context.arm, context.seed)}
     card = card.model_copy(update={"extra": extra})
     write_json(context.folder / "arm.json", context.stage.run.portable(card).model_dump(mode="json"))
     shutil.rmtree(context.folder / "checkpoint", ignore_errors=True)
