@@ -159,7 +159,7 @@ def verify(run: Run, card: ModelCard, form: Format, folder: Path) -> Verified:
     test = test.take(np.arange(min(TEXTS, len(test)), dtype=np.int64))
     seed = 0 if card.name == TEACHER else card.seed or 0
     expected = run.prediction(card.name, seed).aligned(test.ids).probs
-    alone = _standalone(folder, test) if form.startswith("bundle") else None
+    alone = answer_alone(folder, test) if form.startswith("bundle") else None
     found = alone.probs if alone else _through_predictor(folder, test, run.spec.signals)
     agreement = float((found.argmax(axis=1) == expected.argmax(axis=1)).mean()) if len(test) else 1.0
     if not form.endswith("int8") and card.extra.get("precision") != "int8" and agreement < SAME:
@@ -219,8 +219,8 @@ print(json.dumps({"probs": probs, "cold": cold, "singles": singles[:int(sys.argv
 """
 
 
-def _standalone(folder: Path, test: Examples) -> Alone:
-    """Ask predict.py in a fresh, isolated process; raises ModelError where it fails, or where torch got in."""
+def answer_alone(folder: Path, test: Examples) -> Alone:
+    """Ask the predict.py in ``folder`` in a fresh, isolated process; raises ModelError where it fails, or where torch got in."""
     texts: Sequence[object] = test.texts if test.pairs is None else list(zip(test.texts, test.pairs, strict=True))
     ended = subprocess.run(
         [sys.executable, "-I", "-c", _HARNESS, str(folder), str(SINGLES)],
