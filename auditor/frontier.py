@@ -1,9 +1,13 @@
-"""The frontier's arithmetic: which arms no other one beats in both things, and where the curve bends."""
+"""The frontier's arithmetic: which arms no other one beats in both things, and where the curve bends; and what a chosen arm has to keep."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+
+from pydantic import Field
+
+from distill.spec import Part, RunSpec
 
 
 def pareto(gain: Sequence[float], quality: Sequence[float]) -> list[int]:
@@ -31,3 +35,15 @@ def knee(gain: Sequence[float], quality: Sequence[float]) -> int | None:
     above = [(x - gain[0]) / wide + (y - quality[-1]) / high - 1 for x, y in zip(gain, quality, strict=True)]
     best = max(range(len(above)), key=lambda place: above[place])
     return best if above[best] > 0 else None
+
+
+class FrontierOptions(Part):
+    """What the chosen arm has to keep."""
+
+    keep: float = Field(97.0, gt=0, le=100, description="Accuracy in % of the teacher's that an arm must keep on dev.")
+
+
+def is_sweep(spec: RunSpec) -> bool:
+    """True when a run tries one thing several ways, so that somebody will choose: a frontier, or a kind of arm that stands twice."""
+    kinds = [arm.kind for arm in spec.arms]
+    return spec.frontier is not None or len(set(kinds)) < len(kinds)

@@ -20,7 +20,7 @@ from distill.errors import HeirloomError, PackError, StoreError
 from distill.files import read_json, write_json
 from distill.plugins import ARMS, StageContext
 from distill.provenance import hardware, stage_seconds
-from distill.spec import LANGUAGE_MODELS, ArmSpec, RunSpec, StudentSpec
+from distill.spec import LANGUAGE_MODELS, ArmSpec, RunSpec, StudentSpec, TeacherSpec
 from distill.store import ModelCard, Run
 from distill.workspace import Workspace
 
@@ -165,13 +165,20 @@ def _parameters(path: Path) -> int:
 
 def teacher_shape(spec: RunSpec) -> Shape | None:
     """The teacher's shape; None when it is a file of predictions or elsewhere; BERT-base when it has to be fetched first."""
-    options = spec.teacher.options
     if spec.teacher.kind == "predictions" or spec.teacher.kind in REMOTE:
         return None
-    if spec.teacher.kind == "student":
+    return known_teacher(spec.teacher) or BASE
+
+
+def known_teacher(teacher: TeacherSpec) -> Shape | None:
+    """The shape of a teacher that is a model on this machine; None where it has to be fetched first or is no model here."""
+    options = teacher.options
+    if teacher.kind == "predictions" or teacher.kind in REMOTE:
+        return None
+    if teacher.kind == "student":
         named = Workspace.default().runs / str(options.get("run")) / "arms" / str(options.get("arm"))
-        return shape_of(str(named / str(options.get("seed")) / "model")) or BASE
-    return shape_of(str(options.get("source") or options.get("base") or "")) or BASE
+        return shape_of(str(named / str(options.get("seed")) / "model"))
+    return shape_of(str(options.get("source") or options.get("base") or ""))
 
 
 def student_shape(student: StudentSpec, teacher: Shape | None) -> Shape:

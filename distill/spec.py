@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from distill.errors import SpecError, nearest
 from distill.files import digest_of
-from distill.frontier import FrontierSpec, frontier_arms
+from distill.frontier import ALL, FrontierSpec, frontier_arms
 from distill.registry import Registry
 
 SPEC_VERSION = 1
@@ -316,6 +316,8 @@ class RunSpec(Part):
             frontier = FrontierSpec.model_validate(value["frontier"])
         except ValidationError:
             return value  # the field itself says what is wrong, and where
+        if frontier.depths == ALL:
+            raise ValueError("'depths: all' of the frontier is written out by parse_spec, which looks at the teacher")
         own = list(value.get("arms") or ())
         names = {arm.get("name") for arm in own if isinstance(arm, dict)}
         return {**value, "arms": [*own, *(arm for arm in frontier_arms(frontier) if arm["name"] not in names)]}
@@ -452,6 +454,7 @@ def parse_spec(value: Any, where: str = "the spec") -> RunSpec:
     """
     if not isinstance(value, dict):
         raise SpecError(f"{where} is not a mapping of keys to values.", hint="Start from a file in specs/.")
+    value = _with_all_depths(value, where)
     try:
         spec = RunSpec.model_validate(value)
     except ValidationError as error:
@@ -474,6 +477,28 @@ def parse_spec(value: Any, where: str = "the spec") -> RunSpec:
         for arm in spec.arms
     )
     return spec.model_copy(update={"teacher": teacher, "arms": arms})
+
+
+def _with_all_depths(value: dict[str, Any], where: str) -> dict[str, Any]:
+    """``value`` with 'depths: all' of a frontier written out; raises SpecError where nobody here knows the teacher's layers."""
+    frontier = value.get("frontier")
+    if not isinstance(frontier, dict) or frontier.get("depths") != ALL:
+        return value
+    from distill.estimate import known_teacher
+    from distill.plugins import TEACHERS
+
+    try:
+        teacher = TeacherSpec.model_validate(value.get("teacher") or {})
+    except ValidationError as error:
+        raise _explain(error, TeacherSpec, f"{where}: teacher") from error
+    options = check_options(TEACHERS.get(teacher.kind).options, teacher.options, f"{where}: teacher")
+    shape = known_teacher(teacher.model_copy(update={"options": options}))
+    if shape is None:
+        raise SpecError(
+            f"{where}: nobody here knows how many layers the teacher has, so a frontier of 'depths: all' cannot be drawn.",
+            hint="Name the depths, such as [1, 2, 3], or give the teacher as a directory or pack.",
+        )
+    return {**value, "frontier": {**frontier, "depths": list(range(1, shape.layers + 1))}}
 
 
 def _fits(registry: Registry[Any], kind: str, task: str, where: str) -> None:

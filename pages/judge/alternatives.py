@@ -6,6 +6,7 @@ import streamlit as st
 
 from auditor import alternatives
 from auditor.alternatives import CRITERIA, DEFAULT_WEIGHTS, Recommendation
+from auditor.frontier import is_sweep
 from distill.spec import RunSpec
 from distill.stages.students import skipped_arms
 from distill.store import TEACHER
@@ -127,11 +128,23 @@ def _frontier(audit: Audited, spec: RunSpec) -> None:
     if drawn is None:
         st.caption("No frontier, because fewer than two arms have both figures.")
         return
-    charts.show(*drawn, key="frontier", says=f"Quality kept against {AXES[against][1]}, with the Pareto front.")
-    st.caption(
-        "The dotted line joins the arms that no other one beats in both; they were placed by their test figures, so the best of many "
-        "looks a little better than it is. The knee lies farthest above the line between the front's ends."
-    )
+    chosen = len(drawn.choices) > 0
+    left, right = st.columns([3, 2], gap="medium") if chosen else (st.container(), None)
+    with left:
+        says = f"Quality kept against {AXES[against][1]}, with the Pareto front, its knee and the published limit."
+        charts.show(drawn.figure, drawn.arms, key="frontier", says=says)
+    if right is None:
+        st.caption("Test figures. No front, no knee and no choice, because:")
+        _why(audit, "frontier")
+        return
+    with right:
+        charts.frame(drawn.choices, key="frontier_choices")
+        st.caption(
+            "Chosen on dev: the dotted front joins the arms (open marks) that no other one beats in both there, and the knee lies farthest "
+            "above the line between its ends. Full marks with 95 % intervals are the test's word on what was chosen; the test chose nothing."
+        )
+    if is_sweep(spec):
+        _claims(audit, "frontier")
 
 
 def _cascade(audit: Audited, spec: RunSpec) -> None:

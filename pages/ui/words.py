@@ -93,6 +93,11 @@ MEASURES: dict[str, Word] = {
     "recall": Word("recall", "share", "Of the texts with this label, the share that was found."),
     "f1": Word("F1", "share", "Harmonic mean of precision and recall."),
     "accuracy_retention": Word("accuracy kept", "percent", "Student's accuracy as a share of the teacher's."),
+    "dev_accuracy": Word(
+        "accuracy on dev", "share", "Share of dev texts with the right label; choices are made there."
+    ),
+    "dev_retention": Word("accuracy kept on dev", "percent"),
+    "chosen_retention": Word("accuracy kept on the test by what dev chose", "percent"),
     "macro_f1_difference": Word("macro F1 against the teacher", "points"),
     "accuracy_over_parent": Word("accuracy against the parent run", "points"),
     "agreement_with_parent": Word("agreement with the parent run", "share"),
