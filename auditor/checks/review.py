@@ -57,8 +57,8 @@ def review(audit: AuditInput, options: ReviewOptions) -> CheckResult:
         *_rates(found, audit.labels),
         _bound(found),
         Measure(name="label_review_coverage", value=found.lot.n / found.plan.n, n=found.plan.n, higher_is_better=True),
-        *_agreements("reviewer", said.people),
-        *_agreements("teacher", said.teacher),
+        *agreement_measures("reviewer", said.people),
+        *agreement_measures("teacher", said.teacher),
         *implied,
     ]
     tables: dict[str, list[dict[str, Any]]] = {
@@ -123,7 +123,8 @@ def _bound(found: Outcome) -> Measure:
     )
 
 
-def _agreements(who: str, found: Agreement | None) -> list[Measure]:
+def agreement_measures(who: str, found: Agreement | None) -> list[Measure]:
+    """Agreement of people ('reviewer') or of people and teacher, each figure that could be told."""
     if found is None:
         return []
     pieces = {"raw_agreement": found.raw, "kappa": found.kappa, "alpha": found.alpha, "ac1": found.ac1}

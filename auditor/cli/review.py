@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     group.command()(export)
     group.command(name="import")(import_)
     group.command()(apply)
-    app.add_typer(group, name="review", help="Let people check a sample of a run's synthetic labels.")
+    app.add_typer(group, name="review", help="Let people check a sample of a run's synthetic labels or answers.")
 
 
 def plan(
@@ -49,9 +49,10 @@ def plan(
     by: ByOption = "",
 ) -> None:
     """Say what a sample will prove; with --start freeze the plan, log it and deal its cards."""
+    from auditor.review.frame import load_frame
     from auditor.review.plan import promise
     from auditor.review.rounds import begin, propose
-    from auditor.review.targeted import SOURCES, add_targeted
+    from auditor.review.targeted import add_targeted, sources_of
 
     home, run = _run(run_id)
     wishes = _wishes(run, fraction=fraction, max_wrong=max_wrong, aql=aql, lq=lq, strata=strata, group=group, seed=seed)
@@ -70,7 +71,7 @@ def plan(
     made = begin(home, run, wishes, by or who())
     typer.echo(f"Round {made.number} is frozen and logged; its cards are dealt.")
     if targeted:
-        dealt = add_targeted(home, run, tuple(SOURCES), targeted, by or who())
+        dealt = add_targeted(home, run, tuple(sources_of(load_frame(run))), targeted, by or who())
         for name, cards in dealt.cards.items():
             typer.echo(f"  targeted, {name}: {cards:,}")
         for name, reason in dealt.missing.items():
@@ -128,7 +129,7 @@ def export(
 
 def import_(
     run_id: RunArgument,
-    file: Annotated[Path, typer.Argument(help="File with row_id and label.")],
+    file: Annotated[Path, typer.Argument(help="File with row_id and label (of answers: accept, edit, reject).")],
     kind: FormatOption = "",
     by: ByOption = "",
 ) -> None:
@@ -161,12 +162,13 @@ def apply(
     by: ByOption = "",
 ) -> None:
     """Make label version n + 1 and a child run from the decisions; every signal is reused."""
+    from auditor.review.answers import unit_of
     from auditor.review.applying import apply_decisions, go_on_unchanged
 
     home, run = _run(run_id)
     if unchanged:
         go_on_unchanged(home, run, by or who())
-        typer.echo(f"Run {run.id} goes on with the teacher's labels.")
+        typer.echo(f"Run {run.id} goes on with the teacher's {unit_of(run)}.")
         return
     child = apply_decisions(home, run, by or who(), name)
     typer.echo(f"Run {child.id} follows from {run.id} with label version {child.spec.label_version}.")
@@ -202,6 +204,7 @@ def _figures(home: Workspace, run: Run) -> dict[str, Any]:
     """What the decisions of the newest round say, as plain data; empty before the first."""
     import math
 
+    from auditor.review.answers import unit_of
     from auditor.review.outcome import lot_sentence, outcome
     from auditor.review.records import decisions_frame
     from auditor.review.results import lot_of_run
@@ -215,6 +218,11 @@ def _figures(home: Workspace, run: Run) -> dict[str, Any]:
     return {
         "sentence": lot_sentence(found.lot, found.plan.wishes.confidence),
         "lot": {"word": found.lot.word, "final": found.lot.final, "upper": found.lot.upper, "lower": found.lot.lower},
-        "label_error_rate": {"value": value, "low": rate.interval.low, "high": rate.interval.high, "n": rate.n},
+        f"{unit_of(run).removesuffix('s')}_error_rate": {
+            "value": value,
+            "low": rate.interval.low,
+            "high": rate.interval.high,
+            "n": rate.n,
+        },
         "unsettled": len(found.unsettled),
     }

@@ -5,6 +5,7 @@
     chain.jsonl      the evidence chain
     texts.jsonl      row id, text, second text and salt of each row; left out with ``texts=False``. Named in the chain by keyed digests
                      only, so that a row can be erased; its lines are checked against those
+    answers.jsonl    of a language model: the answers that students learn from, likewise
     run/…            the run's files without texts: spec, cards, labels, predictions, timings, decisions, prices, audit
     report.…         the report in the formats that were asked for
 
@@ -28,7 +29,7 @@ import pyarrow.parquet as pq
 from auditor.evidence.chain import canonical, dump_chain
 from auditor.evidence.keyed import keyed_digest
 from auditor.evidence.log import entries
-from auditor.evidence.seal import head_statement, salts_of
+from auditor.evidence.seal import head_statement, salts_of, source_rows
 from auditor.evidence.signing import load_key, sign
 from distill.db import open_database
 from distill.errors import ReportError
@@ -39,7 +40,8 @@ from distill.workspace import Workspace
 
 VERSION = 1
 MANIFEST, SIGNATURE, CHAIN, TEXTS = "manifest.json", "signature.json", "chain.jsonl", "texts.jsonl"
-OWN_PROOF = (MANIFEST, SIGNATURE, TEXTS)
+ANSWERS = "answers.jsonl"
+OWN_PROOF = (MANIFEST, SIGNATURE, TEXTS, ANSWERS)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 # everything that figures rest on; models are named by their digests and stay at home
 FILES = (
@@ -53,6 +55,7 @@ FILES = (
     "audit.json",
     "timings.parquet",
     "decisions.parquet",
+    "votes.parquet",
     "stages/*.json",
     "arms/*/*/arm.json",
     "arms/*/skipped.json",
@@ -136,6 +139,8 @@ def make_bundle(workspace: Workspace, run: Run, reports: Mapping[str, bytes], te
     members[SIGNATURE] = canonical(sign(statement, load_key(workspace.root / "keys")).model_dump())
     if texts:
         members[TEXTS] = dump_texts(run.examples, salts)
+        if any("answers" in entry.payload and "audit" in entry.payload for entry in chain):
+            members[ANSWERS] = dump_answers(read_frame(run.folder / "labels.parquet"), salts)
     return Bundle(members)
 
 
@@ -156,6 +161,17 @@ def dump_texts(examples: Examples, salts: Mapping[str, str]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
+def dump_answers(labels: pd.DataFrame, salts: Mapping[str, str]) -> bytes:
+    """answers.jsonl: one canonical line an answer whose prompt still has its salt."""
+    lines = []
+    rows = zip(labels["row_id"], source_rows(labels), labels["answer"], labels["teacher_answer"], strict=True)
+    for row_id, source, answer, teacher in rows:
+        if source in salts:
+            told = {"row_id": str(row_id), "answer": clean(answer), "teacher_answer": clean(teacher)}
+            lines.append(canonical({**told, "salt": salts[source]}))
+    return b"".join(line + b"\n" for line in lines)
+
+
 def clean(text: str) -> str:
     """``text`` with lone surrogates replaced: JSON files cannot hold them."""
     return text.encode("utf-8", "replace").decode()
@@ -163,20 +179,29 @@ def clean(text: str) -> str:
 
 def load_texts(data: bytes) -> pd.DataFrame:
     """Rows of texts.jsonl; raises ReportError where a line is not canonical."""
+    return _load_lines(data, TEXTS, ["row_id", "text", "pair", "salt"])
+
+
+def load_answers(data: bytes) -> pd.DataFrame:
+    """Rows of answers.jsonl; raises ReportError where a line is not canonical."""
+    return _load_lines(data, ANSWERS, ["row_id", "answer", "teacher_answer", "salt"])
+
+
+def _load_lines(data: bytes, name: str, columns: list[str]) -> pd.DataFrame:
     lines = data.split(b"\n")
     if lines.pop() != b"":
-        raise ReportError(f"{TEXTS} is cut off.", hint="Ask for the file again.")
+        raise ReportError(f"{name} is cut off.", hint="Ask for the file again.")
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-            intact = canonical(row) == line and set(row) == {"row_id", "text", "pair", "salt"}
+            intact = canonical(row) == line and set(row) == set(columns)
         except ValueError:
             intact = False
         if not intact:
-            raise ReportError(f"{TEXTS}: line {number} is damaged.", hint="Ask for the file again.")
+            raise ReportError(f"{name}: line {number} is damaged.", hint="Ask for the file again.")
         rows.append(row)
-    return pd.DataFrame(rows, columns=["row_id", "text", "pair", "salt"])
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _run_files(run: Run, salts: Mapping[str, str], texts: bool) -> dict[str, bytes]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from sqlalchemy import delete
+import pyarrow.parquet as pq
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
 
 from auditor.evidence.bundle import answered, blanked_answers
 from auditor.evidence.log import append
-from auditor.evidence.seal import SaltRow, sign_head
+from auditor.evidence.seal import SaltRow, sign_head, source_rows
+from auditor.review.tables import DecisionRow, ItemRow
 from distill.db import open_database
 from distill.errors import DataError
 from distill.files import write_json
@@ -35,6 +38,7 @@ def erase(workspace: Workspace, run: Run, row_id: str, by: str, reason: str) -> 
     with open_database(workspace).write() as session:
         session.execute(delete(SaltRow).where(SaltRow.run_id == run.id, SaltRow.row_id == row_id))
         append(session, run.id, by, "erase", {"row": row_id, "reason": reason})
+        _forget_edits(session, run, row_id)
     write_json(run.folder / "erased.json", {"rows": [*erased, row_id]})
     frame = examples.frame.copy()
     rows = frame["row_id"] == row_id
@@ -42,7 +46,13 @@ def erase(workspace: Workspace, run: Run, row_id: str, by: str, reason: str) -> 
     frame.loc[rows, ["text", "content_id"]] = BLANK
     frame.loc[rows, "pair"] = None
     Examples(frame, examples.labels).write(run.folder / "examples.parquet")
-    for name in ("examples_view.parquet", "labels.parquet", "items.parquet", "unanswered.parquet"):
+    for name in (
+        "examples_view.parquet",
+        "labels.parquet",
+        "items.parquet",
+        "unanswered.parquet",
+        "corrections.parquet",
+    ):
         _blank(run.folder / name, row_id, text)
     for path in answered(run):
         answers = read_frame(path)
@@ -50,6 +60,18 @@ def erase(workspace: Workspace, run: Run, row_id: str, by: str, reason: str) -> 
     if (run.folder / "manifest.json").exists():
         run.write_manifest()
     sign_head(workspace, run)
+
+
+def _forget_edits(session: Session, run: Run, row_id: str) -> None:
+    """What reviewers wrote in place of answers to this prompt: the words and their salt go, the decision and its digest stay."""
+    path = run.folder / "labels.parquet"
+    if not path.exists() or "answer" not in pq.read_schema(path).names:
+        return
+    labels = read_frame(path, ["row_id", "sample"])
+    rows = [str(row) for row, source in zip(labels["row_id"], source_rows(labels), strict=True) if source == row_id]
+    for start in range(0, len(rows), 500):
+        cards = select(ItemRow.id).where(ItemRow.run_id == run.id, ItemRow.row_id.in_(rows[start : start + 500]))
+        session.execute(update(DecisionRow).where(DecisionRow.item_id.in_(cards)).values(edit="", edit_salt=""))
 
 
 def _blank(path: Path, row_id: str, text: str) -> None:
@@ -60,6 +82,8 @@ def _blank(path: Path, row_id: str, text: str) -> None:
     hit = pd.Series(False, index=frame.index)
     if "row_id" in frame.columns:
         hit |= frame["row_id"] == row_id
+        if path.name == "corrections.parquet":  # of several answers to one prompt each has an edit of its own
+            hit |= frame["row_id"].astype(str).str.startswith(f"{row_id}/")
     if "meta" in frame.columns:
         hit |= frame["meta"].str.contains(f'"row_id": "{row_id}"', regex=False)
     if "text" in frame.columns:

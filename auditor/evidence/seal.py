@@ -1,6 +1,6 @@
 """Sealing a run: its files and its synthetic labels are named in the chain, and the chain's head is signed.
 
-The chain holds digests only. A text is named by a keyed digest whose salt lies in the database, so that it can be erased
+The chain holds digests only. A text, and what a language model answered to it, is named by a keyed digest whose salt lies in the database, so that it can be erased
 (:mod:`auditor.evidence.erase`) while the chain still verifies.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 from sqlalchemy import String, insert, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -68,6 +69,9 @@ def seal(workspace: Workspace, run: Run, actor: str = "job", action: str = "comp
             "texts": merkle_root(text_leaves(run.examples.frame, salts)),
             "labels": labels_root(run),
         }
+        answers = answers_root(run, salts)
+        if answers is not None:
+            payload["answers"] = answers
         entry = append(session, run.id, actor, action, payload)
     sign_head(workspace, run)
     return entry
@@ -106,6 +110,34 @@ def labels_root(run: Run) -> str:
     """Merkle root over the run's synthetic labels; of nothing when it has none."""
     path = run.folder / "labels.parquet"
     return merkle_root(label_leaves(read_frame(path)) if path.exists() else [])
+
+
+def source_rows(frame: pd.DataFrame) -> list[str]:
+    """The row id of each answer's prompt. With several samples a prompt the id of an answer is 'ROW/SAMPLE'."""
+    if "sample" not in frame.columns or not frame["sample"].any():
+        return [str(row) for row in frame["row_id"]]
+    pairs = zip(frame["row_id"], frame["sample"], strict=True)
+    return [str(row).removesuffix(f"/{sample}") for row, sample in pairs]
+
+
+def answer_leaves(frame: pd.DataFrame, salts: dict[str, str]) -> list[bytes]:
+    """One leaf an answer of a language model whose prompt has a salt: keyed digests of what students learn and of the teacher's words."""
+    rows = zip(frame["row_id"], source_rows(frame), frame["answer"], frame["teacher_answer"], strict=True)
+    return [answer_leaf(str(row), one, two, salts[source]) for row, source, one, two in rows if source in salts]
+
+
+def answer_leaf(row_id: str, answer: str, teacher: str, salt: str) -> bytes:
+    """Canonical JSON of an answer's id and keyed digests."""
+    digests = {"answer": keyed_digest(answer, salt), "teacher_answer": keyed_digest(teacher, salt)}
+    return canonical({"row": row_id, **digests})
+
+
+def answers_root(run: Run, salts: dict[str, str]) -> str | None:
+    """Merkle root over the answers that the run's students learn from; None where the teacher wrote none."""
+    path = run.folder / "labels.parquet"
+    if not path.exists() or "answer" not in pq.read_schema(path).names:
+        return None
+    return merkle_root(answer_leaves(read_frame(path), salts))
 
 
 def head_statement(run_id: str, chain: Sequence[Entry]) -> dict[str, Any]:

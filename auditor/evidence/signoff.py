@@ -1,6 +1,7 @@
 """Draft → reviewed → approved or refused. The state is derived from the chain, so it cannot disagree with it.
 
-The approver must not have reviewed labels of the run, nor those of an ancestor whose corrections it learnt from. A decision, an import or a new audit after a sign-off reopens it.
+The approver must not have reviewed labels of the run, nor those of an ancestor whose corrections it learnt from, nor be the one who signed
+this report as reviewed: four eyes. A decision, an import, a statement, an erased row or a new audit after a sign-off reopens it.
 """
 
 from __future__ import annotations
@@ -94,6 +95,10 @@ def sign_off(workspace: Workspace, run: Run, state: State, by: str, reason: str)
         if state == "approved" and same_person(by) in {same_person(name) for name in now.reviewers}:
             raise ReportError(
                 f"{by} reviewed labels of this run and cannot approve it.", hint="Let somebody else approve it."
+            )
+        if state == "approved" and same_person(by) == same_person(now.by):
+            raise ReportError(
+                f"{by} signed this report as reviewed and cannot approve it as well.", hint="Let somebody else approve it."
             )
         append(session, run.id, by, ACTION, {"state": state, "reason": reason})
     sign_head(workspace, run)

@@ -16,11 +16,30 @@ from pathlib import Path
 from typing import Any, Literal
 
 from auditor.check import CHECKS, NEEDS
-from auditor.evidence.bundle import CHAIN, MANIFEST, OWN_PROOF, SIGNATURE, TEXTS, Bundle, load_texts
+from auditor.evidence.bundle import (
+    ANSWERS,
+    CHAIN,
+    MANIFEST,
+    OWN_PROOF,
+    SIGNATURE,
+    TEXTS,
+    Bundle,
+    load_answers,
+    load_texts,
+)
 from auditor.evidence.chain import Entry, canonical, load_chain, verify_chain
 from auditor.evidence.log import entries
 from auditor.evidence.merkle import merkle_root
-from auditor.evidence.seal import SEAL, head_statement, labels_root, salts_of, text_leaf, text_leaves
+from auditor.evidence.seal import (
+    SEAL,
+    answer_leaf,
+    answers_root,
+    head_statement,
+    labels_root,
+    salts_of,
+    text_leaf,
+    text_leaves,
+)
 from auditor.evidence.signing import Signature, fingerprint
 from auditor.evidence.signing import verify as signature_holds
 from auditor.types import AuditReport, Measure
@@ -33,7 +52,12 @@ from distill.workspace import Workspace
 
 State = Literal["ok", "failed", "attested", "not checked"]
 TOLERANCE = 1e-6  # relative: what another processor may change in the last digits
-ATTESTED = {"peak_memory_bytes", "making_energy_kwh", "energy_per_1k_wh", "energy_saving"}  # read from a meter, or from a model of one
+ATTESTED = {
+    "peak_memory_bytes",
+    "making_energy_kwh",
+    "energy_per_1k_wh",
+    "energy_saving",
+}  # read from a meter, or from a model of one
 
 
 @dataclass(frozen=True)
@@ -88,6 +112,7 @@ def verify_bundle(data: bytes, key: str | None = None, where: str = "The file") 
         try:
             run = _unpack(bundle, Path(folder), str(manifest.get("run", "")))
             lines += [_texts(bundle, manifest, chain, run), _labels(chain, run), _audit_sealed(chain, run)]
+            lines += _answers(bundle, manifest, chain, run)
             lines += recompute(run)
         except HeirloomError as error:
             lines.append(Line("figures", "failed", str(error)))
@@ -108,8 +133,10 @@ def verify_run(workspace: Workspace, run: Run, key: str | None = None) -> Verifi
         return Verification((*lines, _UNTOUCHED), signature.fingerprint)
     lines += [_labels(chain, run), _audit_sealed(chain, run)]
     with open_database(workspace).write() as session:
-        root = merkle_root(text_leaves(run.examples.frame, salts_of(session, run)))
+        salts = salts_of(session, run)
+    root, written = merkle_root(text_leaves(run.examples.frame, salts)), answers_root(run, salts)
     lines.append(_texts_line(root, chain, run))
+    lines += [_sealed_words("answers", written, chain, run)] if "answers" in _last_seal(chain) else []
     with tempfile.TemporaryDirectory(prefix="heirloom-verify-") as folder:
         copy = Run(Path(folder) / "runs" / run.id)
         copy.folder.parent.mkdir(parents=True)
@@ -293,13 +320,33 @@ def _texts(bundle: Bundle, manifest: Mapping[str, Any], chain: list[Entry], run:
 
 
 def _texts_line(root: str, chain: list[Entry], run: Run) -> Line:
-    if root == _last_seal(chain).get("texts"):
-        return Line("texts", "ok", "The texts are the sealed ones, by their keyed digests.")
+    return _sealed_words("texts", root, chain, run)
+
+
+def _sealed_words(what: str, root: str | None, chain: list[Entry], run: Run) -> Line:
+    """Texts, or answers of a language model, against the root of their keyed digests."""
+    if root == _last_seal(chain).get(what):
+        return Line(what, "ok", f"The {what} are the sealed ones, by their keyed digests.")
     if _erased(run):
         return Line(
-            "texts", "attested", "Rows were erased after sealing; the root over all texts is no longer recomputable."
+            what, "attested", f"Rows were erased after sealing; the root over all {what} is no longer recomputable."
         )
-    return Line("texts", "failed", "The texts are not the ones that were sealed.")
+    return Line(what, "failed", f"The {what} are not the ones that were sealed.")
+
+
+def _answers(bundle: Bundle, manifest: Mapping[str, Any], chain: list[Entry], run: Run) -> list[Line]:
+    """What students of a language model learnt from, against its keyed digests in the chain."""
+    if "answers" not in _last_seal(chain) and ANSWERS not in bundle.members:
+        return []
+    if not manifest.get("with_texts") or "answers" not in _last_seal(chain):
+        if ANSWERS in bundle.members:
+            return [Line("answers", "failed", f"{ANSWERS} was added after the signature.")]
+        return [Line("answers", "not checked", "The answers are not in this bundle.")]
+    frame = load_answers(bundle.members.get(ANSWERS, b""))
+    if not frame["salt"].str.fullmatch("[0-9a-f]{64}").all():
+        return [Line("answers", "failed", "A salt is damaged.")]
+    root = merkle_root([answer_leaf(*row) for row in frame.itertuples(index=False)])
+    return [_sealed_words("answers", root, chain, run)]
 
 
 def _fill_texts(run: Run, texts: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from auditor.report.material import Material, in_words
 from auditor.report.text import one_line
 from auditor.report.wording import name_of, size, with_interval
+from distill.spec import LANGUAGE_MODELS
 from distill.store import TEACHER
 
 
@@ -91,7 +92,8 @@ def _measured(m: Material) -> dict[str, str]:
         x for x in m.of_check("groups") if x.name == "impact_ratio" and x.arm == candidate and x.value is not None
     ]
     drift = [x for x in m.of_check("drift") if x.value is not None]
-    wrong = m.measure("label_error_rate", TEACHER)
+    unit = "answer" if m.spec.task == LANGUAGE_MODELS else "label"
+    wrong = m.measure(f"{unit}_error_rate", TEACHER)
     return {
         **found,
         "verdict": in_words(m.report.verdict.sentence),
@@ -101,9 +103,9 @@ def _measured(m: Material) -> dict[str, str]:
         "impact": "; ".join(f"{x.group}: impact ratio {with_interval(x)}" for x in impact[:8]),
         "slices": f"{sum(x.name == 'slice_accuracy' and x.arm == candidate for x in m.report.measures)} slices were measured.",
         "drift": "; ".join(f"{name_of(x.name)} {with_interval(x)}" for x in drift[:3]),
-        "review": f"Label error rate by review: {with_interval(wrong)} (n = {wrong.n:,})."
+        "review": f"{unit.capitalize()} error rate by review: {with_interval(wrong)} (n = {wrong.n:,})."
         if wrong
-        else "Labels were not reviewed.",
+        else f"{unit.capitalize()}s were not reviewed.",
     }
 
 

@@ -7,6 +7,7 @@ from auditor.report.blocks import Block, Section, facts, listing, paragraph, tab
 from auditor.report.material import Material
 from auditor.report.sections import NO_AUDIT, day
 from auditor.report.wording import between, name_of, number, size, with_interval, written
+from distill.spec import LANGUAGE_MODELS
 from distill.store import TEACHER
 
 LANGUAGE_CHECKS = ("lm_bias", "lm_stereotypes", "lm_honest")
@@ -69,9 +70,10 @@ _WIDTHS = (2.0, 3.4, 1.2, 1.9, 0.9)
 
 
 def review(m: Material) -> Section:
-    """What people found in a sample of the synthetic labels."""
-    title = "Review of the synthetic labels"
-    found = [x for x in m.of_check("review") if x.value is not None or x.high is not None]
+    """What people found in a sample of the synthetic labels or answers."""
+    name, unit = ("lm_review", "answers") if m.spec.task == LANGUAGE_MODELS else ("review", "labels")
+    title = f"Review of the synthetic {unit}"
+    found = [x for x in m.of_check(name) if x.value is not None or x.high is not None]
     if not found:
         decided = sum(entry.action == "decision" for entry in m.chain)
         why = (
@@ -80,7 +82,7 @@ def review(m: Material) -> Section:
             else "Not reviewed."
         )
         return Section("review", title, (paragraph(why, "missing"),))
-    claims = [f.claim for f in (m.report.findings if m.report else ()) if f.check == "review"]
+    claims = [f.claim for f in (m.report.findings if m.report else ()) if f.check == name]
     body = [(name_of(x.name), x.group or "all", written(x), between(x), f"{x.n:,}") for x in found]
     heads = ("measure", "of", "value", "95 % interval", "n")
     return Section(

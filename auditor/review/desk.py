@@ -7,7 +7,7 @@ stands in ``review_standing``; the decision itself is appended to ``review_decis
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import delete, exists, func, select
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from auditor.evidence.keyed import keyed_digest, new_salt
 from auditor.evidence.log import append
 from auditor.evidence.signoff import same_person
+from auditor.review import answers
 from auditor.review.rounds import PROBABILITY, TARGETED, Round, lock_round, require_name
 from auditor.review.tables import DecisionRow, ItemRow, LeaseRow, StandingRow
 from distill.db import open_database
@@ -35,11 +36,12 @@ class Answer:
     """What a person says of a card.
 
     Attributes:
-        kind: 'label'; 'none' where no label fits; 'skip' where the person can't say.
-        label: index of the label, for the kind 'label' only.
+        kind: 'label'; 'none' where no label fits, or an answer is rejected; 'skip' where the person can't say.
+        label: index of the label, for the kind 'label' only; of an answer ACCEPT or EDIT.
         reason: why the teacher's label was changed, one of REASONS; filled in when empty and needed.
         note: free words; they stay outside the evidence chain.
         seconds: how long the card was looked at.
+        edit: the mended answer, for EDIT only; as a note it stays outside the chain.
     """
 
     kind: Kind = "label"
@@ -47,6 +49,7 @@ class Answer:
     reason: str = ""
     note: str = ""
     seconds: float | None = None
+    edit: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,8 +120,8 @@ def decide(
     """
     reviewer = require_name(reviewer)
     with open_database(workspace).write() as session:
-        item = _item(session, lock_round(session, run_id), item_id)
-        return enter(session, item, reviewer, checked(answer, classes), source=source)
+        now = lock_round(session, run_id)
+        return enter(session, _item(session, now, item_id), reviewer, checked(answer, classes, now.unit), source=source)
 
 
 def decide_and_take(
@@ -139,7 +142,7 @@ def decide_and_take(
     reviewer = require_name(reviewer)
     with open_database(workspace).write() as session:
         now = lock_round(session, run_id)
-        enter(session, _item(session, now, item_id), reviewer, checked(answer, classes))
+        enter(session, _item(session, now, item_id), reviewer, checked(answer, classes, now.unit))
         return _take(session, now, reviewer, queue, LEASE_SECONDS)
 
 
@@ -192,19 +195,16 @@ def amend(workspace: Workspace, run_id: str, item_id: int, reviewer: str, reason
         ReviewError: there is no such decision, or the reason is unknown.
     """
     with open_database(workspace).write() as session:
-        item = _item(session, lock_round(session, run_id), item_id)
+        now = lock_round(session, run_id)
+        item = _item(session, now, item_id)
         standing = session.get(StandingRow, (item_id, reviewer, REVIEWER))
         if standing is None:
             raise ReviewError("There is no decision of yours on this card.")
         old = session.get_one(DecisionRow, standing.decision_id)
-        changed = Answer(
-            old.kind,  # type: ignore[arg-type]
-            old.label,
-            known_reason(reason),
-            old.note if note is None else note[:LONGEST_NOTE],
-            old.seconds,
-        )
-        if changed != Answer(old.kind, old.label, old.reason, old.note, old.seconds):  # type: ignore[arg-type]
+        before = Answer(old.kind, old.label, old.reason, old.note, old.seconds, old.edit)  # type: ignore[arg-type]
+        kept = old.note if note is None else note[:LONGEST_NOTE]
+        changed = replace(before, reason=known_reason(reason, now.unit), note=kept)
+        if changed != before:
             standing.decision_id = _append(session, item, reviewer, REVIEWER, changed, "page").id
 
 
@@ -217,16 +217,17 @@ def adjudicate(workspace: Workspace, run_id: str, item_id: int, by: str, answer:
         ReviewError: no difference on that card, or it is settled, or the note is missing.
     """
     by = require_name(by)
-    answer = checked(answer, classes)
     with open_database(workspace).write() as session:
-        item = _item(session, lock_round(session, run_id), item_id)
+        now = lock_round(session, run_id)
+        answer = checked(answer, classes, now.unit)
+        item = _item(session, now, item_id)
         query = (
             select(DecisionRow)
             .join(StandingRow, StandingRow.decision_id == DecisionRow.id)
             .where(StandingRow.item_id == item_id, StandingRow.role == REVIEWER)
         )
         said = list(session.scalars(query))
-        if len({(each.kind, each.label) for each in said}) < 2:
+        if len({(each.kind, each.label, each.edit) for each in said}) < 2:
             raise ReviewError("Nobody differs on this card.")
         if _adjudicated(session, item_id):
             raise ReviewError("This card is settled already.")
@@ -278,23 +279,37 @@ def pace(workspace: Workspace, now: Round, reviewer: str) -> float | None:
     return found[len(found) // 2] if found else None
 
 
-def checked(answer: Answer, classes: int) -> Answer:
-    """The answer with a bounded note; raises ReviewError for a label that does not exist or an unknown reason."""
+def checked(answer: Answer, classes: int, unit: answers.Unit = "labels") -> Answer:
+    """The answer with a bounded note; raises ReviewError for a label that does not exist, an unknown reason, an edit that says nothing,
+    or a rejected answer without a reason."""
     if answer.kind == "label":
         if answer.label is None or not 0 <= answer.label < classes:
             raise ReviewError(f"There is no label number {answer.label}.", hint=f"Labels are 0 to {classes - 1}.")
     elif answer.label is not None:
         raise ReviewError(f"The answer '{answer.kind}' carries no label.")
     if answer.reason:
-        known_reason(answer.reason)
-    return Answer(answer.kind, answer.label, answer.reason, answer.note[:LONGEST_NOTE], answer.seconds)
+        known_reason(answer.reason, unit)
+    mended = unit == "answers" and answer.kind == "label" and answer.label == answers.EDIT
+    if mended and not answer.edit.strip():
+        raise ReviewError("An edit needs words.", hint="Write the answer as it should be, or reject it.")
+    if len(answer.edit) > answers.LONGEST_EDIT:
+        raise ReviewError(f"An edit may have {answers.LONGEST_EDIT:,} characters.", hint="Shorten it.")
+    if unit == "answers" and answer.kind == "none" and not answer.reason:
+        raise ReviewError("A rejected answer needs a reason.", hint=f"One of: {', '.join(answers.REASONS)}.")
+    return replace(answer, note=answer.note[:LONGEST_NOTE], edit=answer.edit if mended else "")
 
 
-def known_reason(reason: str) -> str:
-    """``reason`` itself; raises ReviewError when it is none of REASONS."""
-    if reason not in REASONS:
-        raise ReviewError(f"'{reason[:60]}' is no reason of a change.", hint=nearest(reason, REASONS))
+def known_reason(reason: str, unit: answers.Unit = "labels") -> str:
+    """``reason`` itself; raises ReviewError when it is none of that unit's."""
+    known = reasons_of(unit)
+    if reason not in known:
+        raise ReviewError(f"'{reason[:60]}' is no reason of a change.", hint=nearest(reason, known))
     return reason
+
+
+def reasons_of(unit: answers.Unit) -> tuple[str, ...]:
+    """Why people change what the teacher said."""
+    return answers.REASONS if unit == "answers" else REASONS
 
 
 def _take(session: Session, now: Round, reviewer: str, queue: Queue, lease: float) -> Card | None:
@@ -336,12 +351,15 @@ def _append(
     kind = kind or answer.kind
     reason = "" if kind == "undo" else _reason(item, answer)
     salt = new_salt() if answer.note else ""
+    edit_salt = new_salt() if answer.edit else ""
     last = select(func.max(DecisionRow.revision)).where(
         DecisionRow.item_id == item.id, DecisionRow.reviewer == reviewer, DecisionRow.role == role
     )
     before = session.scalar(last)
     revision = 0 if before is None else before + 1
     payload = payload_of(item, role, revision, kind, answer, reason, source, salt)
+    if answer.edit:
+        payload["edit"] = keyed_digest(answer.edit, edit_salt)
     entry = append(session, item.run_id, reviewer, action, payload)
     made = DecisionRow(
         item_id=item.id,
@@ -353,6 +371,8 @@ def _append(
         reason=reason,
         note=answer.note,
         note_salt=salt,
+        edit=answer.edit,
+        edit_salt=edit_salt,
         seconds=answer.seconds,
         source=source,
         at=entry.at,

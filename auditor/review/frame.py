@@ -15,20 +15,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from auditor.review import answers
+from auditor.review.answers import Unit
 from distill.errors import ReviewError, StoreError
 from distill.store import Run
 from distill.types import GROUP_PREFIX, Floats, Ints, Strings
 
+UNKNOWN = "unknown"
+
 
 @dataclass(frozen=True)
 class CardText:
-    """One row as a card shows it. ``probs`` is the teacher's distribution, shape [k]."""
+    """One row as a card shows it. ``probs`` is the teacher's distribution, shape [k]; an ``answer`` of a language model has none, but a
+    confidence (exp of the mean log-probability of its tokens) and the way it ended."""
 
     row_id: str
     text: str
     pair: str | None
     probs: tuple[float, ...]
     label: int
+    answer: str | None = None
+    confidence: float = float("nan")
+    finish: str = ""
 
 
 class LabelFrame:
@@ -39,6 +47,8 @@ class LabelFrame:
         labels: label names, in the order of the probabilities.
         groups: group columns by name, each of shape [n].
     """
+
+    unit: Unit = "labels"
 
     def __init__(self, table: pa.Table, labels: tuple[str, ...], groups: dict[str, Strings]) -> None:
         self.table, self.labels, self.groups = table, labels, groups
@@ -83,6 +93,31 @@ class LabelFrame:
         return str(self.table["teacher_id"][0].as_py()) if len(self) and "teacher_id" in self.table.column_names else ""
 
 
+class AnswerFrame(LabelFrame):
+    """The same of a run whose teacher wrote: its answers, none of which a person has mended. 'Labels' are what people may say of them."""
+
+    unit: Unit = "answers"
+
+    @cached_property
+    def label(self) -> Ints:
+        """ACCEPT for each, shape [n]."""
+        return answers.no_codes(len(self))
+
+    @cached_property
+    def probs(self) -> Floats:
+        """There is no distribution over labels: shape [n, 0]."""
+        return np.empty((len(self), 0))
+
+    def card(self, index: int) -> CardText:
+        """The card of one position; reads that row alone."""
+        row = self.table.slice(index, 1).to_pylist()[0]
+        pair = row["pair"] if isinstance(row["pair"], str) else None
+        said, finish = str(row["answer"]), str(row["finish"])
+        return CardText(
+            str(row["row_id"]), str(row["text"]), pair, (), answers.ACCEPT, said, float(row["confidence"]), finish
+        )
+
+
 def load_frame(run: Run) -> LabelFrame:
     """The review frame of a run.
 
@@ -100,7 +135,9 @@ def load_frame(run: Run) -> LabelFrame:
 
 
 def label_names(run: Run) -> tuple[str, ...]:
-    """Label names from the examples' metadata, without reading the rows."""
+    """Label names from the examples' metadata, without reading the rows; of answers what people may say of them."""
+    if answers.unit_of(run) == "answers":
+        return answers.WORDS
     raw = (pq.read_schema(run.folder / "examples.parquet").metadata or {}).get(b"heirloom.labels", b"").decode()
     return tuple(raw.split("\x1f"))
 
@@ -115,6 +152,8 @@ def _load(folder: str, _time: int, _size: int) -> LabelFrame:
             f"{run.folder / 'labels.parquet'} is truncated or not Parquet.", hint="Delete it and resume the run."
         ) from error
     table = table.filter(pc.invert(table["corrected"])).combine_chunks()
+    if answers.unit_of(run) == "answers":
+        return AnswerFrame(table, answers.WORDS, dict(answers.slices_of(table.to_pandas(), run.examples)))
     return LabelFrame(table, label_names(run), _groups(run, table["row_id"]))
 
 
@@ -136,7 +175,8 @@ def bands_of(confidence: npt.ArrayLike, edges: Sequence[float]) -> tuple[Strings
     cuts = [0.0, *edges, 1.0]
     names = tuple(f"{low:.2f}–{high:.2f}" for low, high in pairwise(cuts))
     place = np.searchsorted(np.asarray(edges, dtype=np.float64), np.asarray(confidence), side="right")
-    return np.array(names, dtype=object)[place], names
+    known = np.isfinite(np.asarray(confidence, dtype=np.float64))  # a teacher elsewhere may not say how sure it is
+    return np.where(known, np.array(names, dtype=object)[place], UNKNOWN).astype(object), names
 
 
 def strata_of(

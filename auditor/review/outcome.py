@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from auditor.review.answers import Unit
 from auditor.review.frame import bands_of, strata_of
 from auditor.review.plan import Plan
 from auditor.review.records import plan_of
@@ -154,7 +155,7 @@ def outcome(decisions: pd.DataFrame, lot: Lot, number: int | None = None) -> Out
         plan=plan,
         lot=lot_outcome(plan, *sample.counts()),
         overall=sample.rate("all", "all", everything),
-        slices=tuple(sample.rate(kind, name, mask) for kind, name, mask in _slices(lot) if mask.any()),
+        slices=tuple(sample.rate(kind, name, mask) for kind, name, mask in _slices(lot, plan.unit) if mask.any()),
         reasons={str(k): int(v) for k, v in changed["reason"].value_counts().items()},
         targeted=(len(targeted), int(targeted["wrong"].sum())),
         unsettled=tuple(verdicts.loc[verdicts["differs"], "row_id"]),
@@ -265,8 +266,9 @@ class _Sample:
         return Interval(value, low, high, int(here.sum()))
 
 
-def _slices(lot: Lot) -> list[tuple[str, str, Mask]]:
-    found: list[tuple[str, str, Mask]] = [("class", str(k), lot.label == k) for k in np.unique(lot.label)]
+def _slices(lot: Lot, unit: Unit) -> list[tuple[str, str, Mask]]:
+    classes = np.unique(lot.label) if unit == "labels" else ()  # of an answer the 'label' is that it stands
+    found: list[tuple[str, str, Mask]] = [("class", str(k), lot.label == k) for k in classes]
     for column, values in lot.groups.items():
         texts = values.astype(str)
         found += [(f"group:{column}", str(value), texts == value) for value in np.unique(texts) if value]

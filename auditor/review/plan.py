@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
+from auditor.review.answers import Unit
 from auditor.stats.interval import FloatArray, IntArray, generator
 from auditor.stats.proportions import hypergeometric_bound, hypergeometric_upper
 from auditor.stats.sampling import (
@@ -71,6 +72,7 @@ class Plan(Part):
         accept_up_to: the lot is accepted if at most so many of them are wrong (−1: it can't be).
         refuse_from: the lot is refused if at least so many are.
         doubles: cards that two people decide.
+        unit: what the teacher made: labels, or answers of a language model.
     """
 
     wishes: Wishes
@@ -80,6 +82,7 @@ class Plan(Part):
     accept_up_to: int
     refuse_from: int | None
     doubles: int
+    unit: Unit = "labels"
 
     @property
     def limit(self) -> float:
@@ -97,14 +100,14 @@ def wishes_from(values: dict[str, Any]) -> Wishes:
         raise ReviewError(f"The plan's '{where}': {first['msg'].removeprefix('Value error, ')}.") from error
 
 
-def make_plan(lot: int, frame: str, wishes: Wishes) -> Plan:
+def make_plan(lot: int, frame: str, wishes: Wishes, unit: Unit = "labels") -> Plan:
     """Size and limits of the sample for a lot of ``lot`` labels.
 
     Raises:
         ReviewError: the lot is empty, or too small for what was asked.
     """
     if lot == 0:
-        raise ReviewError("There is no synthetic label to check.")
+        raise ReviewError(f"There is no synthetic {unit.removesuffix('s')} to check.")
     if wishes.method == "fraction":
         n = max(1, fraction_size(lot, wishes.fraction))
         accept, refuse = limits(n, lot, wishes.max_wrong, wishes.confidence)
@@ -119,7 +122,9 @@ def make_plan(lot: int, frame: str, wishes: Wishes) -> Plan:
             ) from error
         n, accept, refuse = found.n, found.c, found.c + 1
     doubles = 0 if wishes.double_share == 0 else min(n, max(wishes.double_items, round(wishes.double_share * n)))
-    return Plan(wishes=wishes, lot=lot, frame=frame, n=n, accept_up_to=accept, refuse_from=refuse, doubles=doubles)
+    return Plan(
+        wishes=wishes, lot=lot, frame=frame, n=n, accept_up_to=accept, refuse_from=refuse, doubles=doubles, unit=unit
+    )
 
 
 @lru_cache(maxsize=256)
@@ -176,7 +181,7 @@ def promise(plan: Plan) -> Promise:
 
 def _sentence(plan: Plan, bound: dict[int, float]) -> str:
     share = f"{100 * plan.n / plan.lot:.3g} %"
-    head = f"{plan.n:,} of {plan.lot:,} labels ({share}), a simple random sample."
+    head = f"{plan.n:,} of {plan.lot:,} {plan.unit} ({share}), a simple random sample."
     sure = f"{100 * plan.wishes.confidence:.3g} %"
     if plan.accept_up_to < 0:
         return (
@@ -184,7 +189,7 @@ def _sentence(plan: Plan, bound: dict[int, float]) -> str:
         )
     c = plan.accept_up_to
     if plan.wishes.method == "fraction":
-        return f"{head} If no more than {c:,} are wrong, at most {100 * bound[c]:.3g} % of all labels are ({sure}) and the lot is accepted."
+        return f"{head} If no more than {c:,} are wrong, at most {100 * bound[c]:.3g} % of all {plan.unit} are ({sure}) and the lot is accepted."
     return (
         f"{head} Accepted with at most {c:,} wrong. A lot with {100 * plan.wishes.aql:.3g} % wrong passes at least "
         f"{100 * (1 - plan.wishes.producer_risk):.3g} % of the time; one with {100 * plan.wishes.lq:.3g} % wrong is refused at least "

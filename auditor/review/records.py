@@ -44,9 +44,28 @@ def notes(workspace: Workspace, run_id: str) -> dict[tuple[int, str, str], str]:
     return {(i.round, i.row_id, d.reviewer): d.note for d, i, s in _rows(workspace, run_id) if s is not None and d.note}
 
 
+def edits_by_person(workspace: Workspace, run_id: str) -> dict[tuple[int, str, str, str], str]:
+    """Mended answers that stand, by (round, row id, reviewer, role)."""
+    rows = _rows(workspace, run_id)
+    return {(i.round, i.row_id, d.reviewer, d.role): d.edit for d, i, s in rows if s is not None and d.edit}
+
+
+def edits(workspace: Workspace, run_id: str) -> dict[tuple[int, str], str]:
+    """What stands in place of the teacher's answer, by (round, row id): the adjudicator's words, or else the later reviewer's."""
+    found: dict[tuple[int, str], tuple[bool, str]] = {}
+    for made, item, standing in _rows(workspace, run_id):
+        settled = made.role == "adjudicator"
+        key = (item.round, item.row_id)
+        if standing is not None and (settled or not found.get(key, (False, ""))[0]):
+            found[key] = (settled, made.edit)
+    return {key: text for key, (_, text) in found.items() if text}
+
+
 def problems(workspace: Workspace, run_id: str) -> list[str]:
     """One sentence for each decision that the evidence chain tells otherwise, or lacks; and for each entry without a decision."""
-    chain = {e.seq: e for e in entries(workspace, run_id) if e.action in {"decision", "adjudication"}}
+    told_all = entries(workspace, run_id)
+    chain = {e.seq: e for e in told_all if e.action in {"decision", "adjudication"}}
+    erased = {str(e.payload["row"]) for e in told_all if e.action == "erase"}
     said: list[str] = []
     for made, item, _ in _rows(workspace, run_id):
         entry = chain.pop(made.entry, None)
@@ -58,7 +77,10 @@ def problems(workspace: Workspace, run_id: str) -> list[str]:
             made.reviewer, item.row_id, made.kind, made.label, made.reason, made.revision,
         )  # fmt: skip
         note = not made.note or (told["note"] is not None and matches(made.note, made.note_salt, told["note"]))
-        if not same or not note:
+        gone = not made.edit_salt and any(item.row_id == row or item.row_id.startswith(f"{row}/") for row in erased)
+        digest = told.get("edit")
+        edit = gone or (not made.edit if digest is None else matches(made.edit, made.edit_salt or "00", digest))
+        if not same or not note or not edit:
             said.append(f"the decision on {item.row_id} by {made.reviewer} is not the one in the chain")
     said += [f"entry {seq} of the chain has no decision" for seq in chain]
     return said

@@ -60,18 +60,20 @@ def newest_decision(workspace: Workspace, run_id: str) -> int:
 
 @dataclass(frozen=True)
 class Difference:
-    """A card on which two people differ: what each said (label index, None for 'none fits' or 'skip')."""
+    """A card on which two people differ: what each said (label index, None for 'none fits' or 'skip'), and each one's words for an answer."""
 
     item_id: int
     row_id: str
     row_index: int
     said: tuple[tuple[str, str, int | None], ...]
+    edits: tuple[str, ...] = ()
 
 
 def differences(workspace: Workspace, now: Round) -> list[Difference]:
-    """Cards that wait for an adjudication, in the order of review."""
+    """Cards that wait for an adjudication, in the order of review. Two edits of one answer agree that it does not stand, so they count as
+    settled in every rate; which words students learn is still to be chosen, and until then it is the later ones."""
     query = (
-        select(ItemRow, DecisionRow.reviewer, DecisionRow.kind, DecisionRow.label, StandingRow.role)
+        select(ItemRow, DecisionRow.reviewer, DecisionRow.kind, DecisionRow.label, StandingRow.role, DecisionRow.edit)
         .join(StandingRow, StandingRow.item_id == ItemRow.id)
         .join(DecisionRow, DecisionRow.id == StandingRow.decision_id)
         .where(ItemRow.run_id == now.run_id, ItemRow.round == now.number, ItemRow.slots > 1)
@@ -79,16 +81,19 @@ def differences(workspace: Workspace, now: Round) -> list[Difference]:
     )
     items: dict[int, ItemRow] = {}
     said: dict[int, list[tuple[str, str, int | None]]] = {}
+    written: dict[int, list[str]] = {}
     settled: set[int] = set()
     with open_database(workspace).read() as session:
-        for item, reviewer, kind, label, role in session.execute(query):
+        for item, reviewer, kind, label, role, edit in session.execute(query):
             items[item.id] = item
             if role == "adjudicator":
                 settled.add(item.id)
             else:
                 said.setdefault(item.id, []).append((reviewer, kind, label))
+                written.setdefault(item.id, []).append(edit)
     return [
-        Difference(key, items[key].row_id, items[key].row_index, tuple(answers))
+        Difference(key, items[key].row_id, items[key].row_index, tuple(answers), tuple(written[key]))
         for key, answers in said.items()
-        if key not in settled and len({(kind, label) for _, kind, label in answers}) > 1
+        if key not in settled
+        and len({(k, label, e) for (_, k, label), e in zip(answers, written[key], strict=True)}) > 1
     ]

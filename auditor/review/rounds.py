@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from auditor.evidence.log import append
 from auditor.evidence.merkle import merkle_root
-from auditor.evidence.seal import label_leaves
+from auditor.evidence.seal import answer_leaves, label_leaves, salts_of
+from auditor.review.answers import Unit
 from auditor.review.frame import LabelFrame, load_frame, strata_of
 from auditor.review.plan import Plan, Strata, Wishes, draw_sample, make_plan
 from auditor.review.tables import DecisionRow, ItemRow, LeaseRow, PlanRow, StandingRow
@@ -23,10 +24,10 @@ from auditor.stats.sampling import allocate_neyman, allocate_proportional
 from distill.db import open_database
 from distill.errors import ReviewError
 from distill.files import digest_of
-from distill.spec import LANGUAGE_MODELS
 from distill.store import Run
 from distill.workspace import Workspace
 
+TEXTS = {"text", "pair", "answer", "teacher_answer"}
 SAMPLE, STRATA, TARGETED = "sample", "strata", "targeted"
 PROBABILITY = (SAMPLE, STRATA)
 
@@ -41,6 +42,11 @@ class Round:
     by: str
     at: str
     closed: str
+
+    @property
+    def unit(self) -> Unit:
+        """What the cards show: labels or answers."""
+        return self.plan.unit
 
 
 def rounds(workspace: Workspace, run_id: str) -> list[Round]:
@@ -85,35 +91,25 @@ def frame_digest(frame: LabelFrame) -> str:
 
 @lru_cache(maxsize=2)
 def _digest(frame: LabelFrame) -> str:
-    names = [name for name in frame.table.column_names if name not in {"text", "pair"}]
+    names = [name for name in frame.table.column_names if name not in TEXTS]
     return merkle_root(label_leaves(frame.table.select(names).to_pandas()))
 
 
 def propose(run: Run, wishes: Wishes) -> Plan:
     """The plan that ``wishes`` lead to; nothing is written."""
     frame = load_frame(run)
-    return make_plan(len(frame), frame_digest(frame), wishes)
-
-
-def require_labels(run: Run) -> None:
-    """Raises ReviewError for a run whose teacher wrote answers: there is no label to be right or wrong."""
-    if run.spec.task == LANGUAGE_MODELS:
-        raise ReviewError(
-            "Answers of language models cannot be reviewed card by card yet.",
-            hint="Read them side by side on the page Examples.",
-        )
+    return make_plan(len(frame), frame_digest(frame), wishes, frame.unit)
 
 
 def begin(workspace: Workspace, run: Run, wishes: Wishes, by: str) -> Round:
     """Freeze a plan, enter it into the evidence chain, and deal its cards, all in one transaction.
 
     Raises:
-        ReviewError: no name, no labels, answers in place of labels, an impossible plan, or a round that is still under way.
+        ReviewError: no name, no labels, an impossible plan, or a round that is still under way.
     """
     by = require_name(by)
-    require_labels(run)
     frame = load_frame(run)
-    plan = make_plan(len(frame), frame_digest(frame), wishes)
+    plan = make_plan(len(frame), frame_digest(frame), wishes, frame.unit)
     positions, slots = draw_sample(plan)
     extra = _extra(frame, wishes, positions, np.array([]), np.array([])) if wishes.strata else {}
     with open_database(workspace).write() as session:
@@ -129,6 +125,8 @@ def begin(workspace: Workspace, run: Run, wishes: Wishes, by: str) -> Round:
             "plan": plan.model_dump(mode="json"),
             "sample": digest_of([str(frame.ids[p]) for p in positions]),
         }
+        if frame.unit == "answers":  # their words are not among the frame's digests, which hold no text
+            payload["answers"] = merkle_root(answer_leaves(frame.table.to_pandas(), salts_of(session, run)))
         append(session, run.id, by, "plan", payload)
         row = PlanRow(run_id=run.id, round=number, by=by, plan=plan.model_dump_json())
         session.add(row)

@@ -68,6 +68,8 @@ class DecisionRow(Base):
     reason: Mapped[str] = mapped_column(String(40), default="")
     note: Mapped[str] = mapped_column(Text, default="")
     note_salt: Mapped[str] = mapped_column(String(64), default="")
+    edit: Mapped[str] = mapped_column(Text, default="")
+    edit_salt: Mapped[str] = mapped_column(String(64), default="")
     seconds: Mapped[float | None]
     source: Mapped[str] = mapped_column(String(16), default="page")
     at: Mapped[str] = mapped_column(String(40), default=now)

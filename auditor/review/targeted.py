@@ -12,6 +12,7 @@ from auditor.evidence.log import append
 from auditor.review.frame import LabelFrame, load_frame
 from auditor.review.rounds import TARGETED, check_frame, deal, require_name, require_round
 from auditor.review.tables import ItemRow, PlanRow
+from auditor.stats.text import repeated_share, token_f1
 from distill.db import open_database
 from distill.errors import DataError, HeirloomError, ReviewError, nearest
 from distill.store import Run
@@ -47,13 +48,14 @@ def add_targeted(workspace: Workspace, run: Run, sources: tuple[str, ...], each:
     now = require_round(workspace, run.id)
     frame = load_frame(run)
     check_frame(now.plan, frame)
+    known = sources_of(frame)
     ranked: dict[str, Ints] = {}
     missing: dict[str, str] = {}
     for name in dict.fromkeys(sources):
-        if name not in SOURCES:
-            raise ReviewError(f"'{name}' is no source of the targeted queue.", hint=nearest(name, SOURCES))
+        if name not in known:
+            raise ReviewError(f"'{name}' is no source of the targeted queue.", hint=nearest(name, known))
         try:
-            ranked[name] = SOURCES[name](run, frame)
+            ranked[name] = known[name](run, frame)
         except HeirloomError as error:
             missing[name] = error.message
     with open_database(workspace).write() as session:
@@ -70,7 +72,7 @@ def add_targeted(workspace: Workspace, run: Run, sources: tuple[str, ...], each:
             why += [name] * len(fresh)
             cards[name] = len(fresh)
             if not fresh:
-                missing[name] = "all of its labels are in this round already"
+                missing[name] = f"all of its {frame.unit} are in this round already"
         append(session, run.id, by, "plan", {"round": now.number, "targeted": cards})
         deal(session, row, frame, np.array(chosen, dtype=np.int64), TARGETED, why=why)
     return Dealt(cards, missing)
@@ -188,18 +190,71 @@ def by_gender_pairs(run: Run, frame: LabelFrame) -> Ints:
     return place[np.lexsort((place, margin, ~differs))]
 
 
+def by_answer_entropy(_run: Run, frame: LabelFrame) -> Ints:
+    """Positions by the teacher's mean entropy a token, the least sure first.
+
+    Raises:
+        ReviewError: the teacher gave no log-probabilities.
+    """
+    entropy = frame.table["entropy"].to_numpy().astype(np.float64)
+    if not np.isfinite(entropy).any():
+        raise ReviewError("the teacher gave no log-probabilities")
+    return _only(_order(np.nan_to_num(entropy, nan=-np.inf)), np.isfinite(entropy))
+
+
+def by_finish(_run: Run, frame: LabelFrame) -> Ints:
+    """Positions of empty answers, then of those that the limit of tokens stopped, in file order."""
+    finish = np.asarray(frame.table["finish"].to_pylist(), dtype=object)
+    rank = np.select([finish == "empty", finish == "length"], [2.0, 1.0], 0.0)
+    return _only(_order(rank), rank > 0)
+
+
+def by_repetition(_run: Run, frame: LabelFrame) -> Ints:
+    """Positions by the share of four-word sequences that the same answer has said before, the most repetitive first."""
+    share = np.array([repeated_share(str(one)) or 0.0 for one in frame.table["answer"].to_pylist()], dtype=np.float64)
+    return _only(_order(share), share > 0)
+
+
+def by_reference(_run: Run, frame: LabelFrame) -> Ints:
+    """Positions by the F1 of the words shared with the reference answer, the farthest first.
+
+    Raises:
+        ReviewError: no prompt has a reference.
+    """
+    pairs = zip(frame.table["pair"].to_pylist(), frame.table["answer"].to_pylist(), strict=True)
+    near = np.array([token_f1(str(said), ref) if isinstance(ref, str) else np.nan for ref, said in pairs])
+    if not np.isfinite(near).any():
+        raise ReviewError("no prompt has a reference answer")
+    return _only(_order(-np.nan_to_num(near, nan=np.inf)), np.isfinite(near))
+
+
 SOURCES: dict[str, Source] = {
     "entropy": by_entropy,
     "disagreement": by_disagreement,
     "label quality": by_label_quality,
     "gender pairs": by_gender_pairs,
 }
+OF_ANSWERS: dict[str, Source] = {
+    "least sure": by_answer_entropy,
+    "cut off": by_finish,
+    "repetitive": by_repetition,
+    "far from reference": by_reference,
+}
 MEANING = {
+    "least sure": "The teacher was least sure of its words.",
+    "cut off": "The answer is empty, or was stopped by the limit of tokens.",
+    "repetitive": "The answer says the same again and again.",
+    "far from reference": "The answer shares few words with the reference.",
     "entropy": "The teacher was least sure.",
     "disagreement": "Student and teacher differ.",
     "label quality": "A second classifier, trained without the label, finds it unlikely (cleanlab).",
     "gender pairs": "A change of gender may change the label.",
 }
+
+
+def sources_of(frame: LabelFrame) -> dict[str, Source]:
+    """Where suspicious cards come from: other signs give away an answer than a label."""
+    return OF_ANSWERS if frame.unit == "answers" else SOURCES
 
 
 def _order(score: Floats) -> Ints:

@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 from sqlalchemy import select
 
 from auditor.evidence.log import record
+from auditor.review.answers import REJECT
 from auditor.review.exchange import label_studio
 from auditor.review.exchange.cells import neutralised
 from auditor.review.frame import LabelFrame, load_frame
-from auditor.review.records import decisions_frame, notes
+from auditor.review.records import decisions_frame, edits_by_person, notes
 from auditor.review.rounds import TARGETED, require_name, require_round
 from auditor.review.tables import ItemRow
 from distill.db import open_database
@@ -25,7 +26,7 @@ from distill.store import Run
 from distill.workspace import Workspace
 
 Format = Literal["csv", "jsonl", "parquet", "label-studio"]
-What = Literal["cards", "decisions", "labels"]
+What = Literal["cards", "decisions", "labels"]  # 'labels' are all answers where the teacher wrote
 FORMATS: tuple[Format, ...] = ("csv", "jsonl", "parquet", "label-studio")
 WHATS: tuple[What, ...] = ("cards", "decisions", "labels")
 SUFFIXES: dict[Format, str] = {"csv": ".csv", "jsonl": ".jsonl", "parquet": ".parquet", "label-studio": ".json"}
@@ -92,7 +93,7 @@ def _cards(workspace: Workspace, run: Run) -> list[ItemRow]:
 def _card_row(run: Run, frame: LabelFrame, item: ItemRow) -> dict[str, Any]:
     card = frame.card(item.row_index)
     known = item.queue == TARGETED
-    return {
+    head = {
         **_mark(run, frame),
         "row_id": card.row_id,
         "round": item.round,
@@ -100,20 +101,27 @@ def _card_row(run: Run, frame: LabelFrame, item: ItemRow) -> dict[str, Any]:
         "people": item.slots,
         "text": card.text,
         "pair": card.pair,
-        "suggestion": frame.labels[card.label] if known else None,
-        "label": None,
-        "reason": None,
-        "note": None,
     }
+    if frame.unit == "answers":
+        return {**head, "answer": card.answer, "label": None, "edit": None, "reason": None, "note": None}
+    suggestion = frame.labels[card.label] if known else None
+    return {**head, "suggestion": suggestion, "label": None, "reason": None, "note": None}
 
 
 def _decisions(workspace: Workspace, run: Run, frame: LabelFrame) -> list[dict[str, Any]]:
     """Standing decisions, one row each."""
     decisions, said = decisions_frame(workspace, run.id), notes(workspace, run.id)
+    written = edits_by_person(workspace, run.id)
     standing = decisions[decisions["standing"].astype(bool)] if len(decisions) else decisions
     rows = []
     for row in standing.to_dict(orient="records"):
-        label = {"none": "none", "skip": "skip"}.get(row["kind"]) or frame.labels[row["label"]]
+        nothing = REJECT if frame.unit == "answers" else "none"
+        label = {"none": nothing, "skip": "skip"}.get(row["kind"]) or frame.labels[row["label"]]
+        key = (int(row["round"]), row["row_id"], row["reviewer"], row["role"])
+        judged: dict[str, Any] = {"teacher_label": frame.labels[row["machine_label"]]}
+        if frame.unit == "answers":
+            here = frame.index_of.get(row["row_id"])
+            judged = {"answer": None if here is None else frame.card(here).answer, "edit": written.get(key)}
         rows.append(
             {
                 "row_id": row["row_id"],
@@ -122,7 +130,7 @@ def _decisions(workspace: Workspace, run: Run, frame: LabelFrame) -> list[dict[s
                 "role": row["role"],
                 "reviewer": row["reviewer"],
                 "label": label,
-                "teacher_label": frame.labels[row["machine_label"]],
+                **judged,
                 "reason": row["reason"] or None,
                 "note": said.get((row["round"], row["row_id"], row["reviewer"])),
                 "at": row["at"],
@@ -133,6 +141,10 @@ def _decisions(workspace: Workspace, run: Run, frame: LabelFrame) -> list[dict[s
 
 def _labels(run: Run, frame: LabelFrame) -> Iterator[dict[str, Any]]:
     mark = _mark(run, frame)
+    if frame.unit == "answers":
+        names = ["row_id", "text", "pair", "answer", "finish", "confidence"]
+        yield from ({**mark, **row} for row in frame.table.select(names).to_pylist())
+        return
     for row in frame.table.to_pylist():
         probs = {f"p_{name}": row[f"p_{k}"] for k, name in enumerate(frame.labels)}
         yield {

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 
 from auditor.evidence.log import append
 from auditor.review import desk
-from auditor.review.desk import REASONS, Answer
+from auditor.review.answers import REJECT, Unit
+from auditor.review.desk import Answer
 from auditor.review.exchange import label_studio
 from auditor.review.exchange.cells import restored
 from auditor.review.frame import label_names
@@ -63,8 +64,8 @@ class _Row:
 def import_decisions(workspace: Workspace, run: Run, content: bytes, kind: str, by: str) -> int:
     """Enter the decisions of a file into the open round; returns how many.
 
-    A row names ``row_id`` and ``label`` (a label's name, 'none' or 'skip'), and may name ``reviewer`` (else ``by``), ``reason``
-    and ``note``. Rows with an empty label are left out: a card not yet decided. Every decision gets its own chain entry.
+    A row names ``row_id`` and ``label`` (a label's name, 'none' or 'skip'; of an answer 'accept', 'edit', 'reject' or 'skip'), and may
+    name ``reviewer`` (else ``by``), ``reason``, ``note`` and ``edit`` (the mended answer). Rows with an empty label are left out: a card not yet decided. Every decision gets its own chain entry.
 
     Args:
         workspace: holds the database.
@@ -115,7 +116,7 @@ def _match(
     problems: list[Problem] = []
     seen: dict[tuple[str, str], int] = {}
     for line, row in rows:
-        found = _row(line, row, items, names, by)
+        found = _row(line, row, items, names, by, now.unit)
         if isinstance(found, Problem):
             problems.append(found)
         elif found is not None:
@@ -128,7 +129,7 @@ def _match(
 
 
 def _row(
-    line: int, row: dict[str, Any], items: dict[str, ItemRow], names: tuple[str, ...], by: str
+    line: int, row: dict[str, Any], items: dict[str, ItemRow], names: tuple[str, ...], by: str, unit: Unit
 ) -> _Row | Problem | None:
     if "problem" in row:
         return Problem(line, str(row["problem"]))
@@ -139,19 +140,25 @@ def _row(
     if row_id not in items:
         return Problem(line, f"'{_short(row_id)}' is no card of this round")
     reason = str(row.get("reason") or "")
-    if reason and reason not in REASONS:
-        return Problem(line, f"unknown reason '{_short(reason)}'. {nearest(reason, REASONS)}")
-    answer = _answer(str(label), names, reason, str(row.get("note") or ""))
+    reasons = desk.reasons_of(unit)
+    if reason and reason not in reasons:
+        return Problem(line, f"unknown reason '{_short(reason)}'. {nearest(reason, reasons)}")
+    answer = _answer(str(label), names, reason, str(row.get("note") or ""), unit)
     if answer is None:
-        return Problem(line, f"unknown label '{_short(str(label))}'. {nearest(str(label), [*names, NONE, SKIP])}")
+        none = REJECT if unit == "answers" else NONE
+        return Problem(line, f"unknown label '{_short(str(label))}'. {nearest(str(label), [*names, none, SKIP])}")
+    try:
+        answer = desk.checked(replace(answer, edit=str(row.get("edit") or "")), len(names), unit)
+    except ReviewError as error:
+        return Problem(line, error.message)
     return _Row(line, items[row_id], str(row.get("reviewer") or by).strip()[:200], answer)
 
 
-def _answer(label: str, names: tuple[str, ...], reason: str, note: str) -> Answer | None:
+def _answer(label: str, names: tuple[str, ...], reason: str, note: str, unit: Unit) -> Answer | None:
     note = note[: desk.LONGEST_NOTE]
     if label in names:
         return Answer("label", names.index(label), reason, note)
-    if label == NONE:
+    if label == (REJECT if unit == "answers" else NONE):
         return Answer("none", None, reason, note)
     return Answer("skip", None, reason, note) if label == SKIP else None
 

@@ -9,7 +9,8 @@ import json
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from auditor.review.desk import REASONS
+from auditor.review.answers import REJECT
+from auditor.review.desk import reasons_of
 from auditor.review.frame import LabelFrame
 from auditor.review.rounds import TARGETED
 from auditor.review.tables import ItemRow
@@ -23,14 +24,17 @@ def labelling_config(frame: LabelFrame, definitions: dict[str, str]) -> str:
     """The XML that tells Label Studio what to show and ask; paste it into the project's settings."""
     choices = "\n".join(
         f"    <Choice value={quoteattr(name)} hint={quoteattr(definitions.get(name, name))}/>"
-        for name in (*frame.labels, NONE)
+        for name in (*frame.labels, REJECT if frame.unit == "answers" else NONE)
     )
-    reasons = "\n".join(f"    <Choice value={quoteattr(reason)}/>" for reason in REASONS)
+    reasons = "\n".join(f"    <Choice value={quoteattr(reason)}/>" for reason in reasons_of(frame.unit))
+    written = frame.unit == "answers"
+    answer = '  <Text name="answer" value="$answer"/>\n' if written else ""
+    edit = f'  <TextArea name="edit" toName="{TO}" maxSubmissions="1"/>\n' if written else ""
     return (
-        '<View>\n  <Text name="text" value="$text"/>\n  <Text name="pair" value="$pair"/>\n'
+        f'<View>\n  <Text name="text" value="$text"/>\n  <Text name="pair" value="$pair"/>\n{answer}'
         f'  <Choices name="{FROM}" toName="{TO}" choice="single" required="true">\n{choices}\n  </Choices>\n'
         f'  <Choices name="reason" toName="{TO}" choice="single">\n{reasons}\n  </Choices>\n'
-        f'  <TextArea name="note" toName="{TO}"/>\n</View>\n'
+        f'{edit}  <TextArea name="note" toName="{TO}"/>\n</View>\n'
     )
 
 
@@ -55,8 +59,10 @@ def _task(run: Run, frame: LabelFrame, item: ItemRow, said: list[dict[str, Any]]
         "synthetic": True,
         "teacher_id": frame.teacher_id(),
     }
+    if card.answer is not None:
+        data["answer"] = card.answer
     predictions = []
-    if item.queue == TARGETED:
+    if item.queue == TARGETED and card.answer is None:
         result = [_choice(FROM, frame.labels[card.label])]
         predictions = [{"model_version": frame.teacher_id(), "score": card.probs[card.label], "result": result}]
     return {
@@ -77,10 +83,10 @@ def _annotation(said: dict[str, Any]) -> dict[str, Any]:
     }
     if said["reason"]:
         made["result"].append(_choice("reason", said["reason"]))
-    if said["note"]:
-        made["result"].append(
-            {"from_name": "note", "to_name": TO, "type": "textarea", "value": {"text": [said["note"]]}}
-        )
+    for name in ("edit", "note"):
+        if said.get(name):
+            written = {"from_name": name, "to_name": TO, "type": "textarea", "value": {"text": [said[name]]}}
+            made["result"].append(written)
     return made
 
 
@@ -89,7 +95,7 @@ def _choice(name: str, value: str) -> dict[str, Any]:
 
 
 def read(tasks: Any) -> list[dict[str, Any]]:
-    """Rows (row_id, label, reason, note, reviewer) of a Label Studio export, one an annotation; a problem is a row with 'problem'.
+    """Rows (row_id, label, edit, reason, note, reviewer) of a Label Studio export, one an annotation; a problem is a row with 'problem'.
 
     Raises:
         ValueError: it is not a list of tasks.
@@ -122,8 +128,8 @@ def _of_annotation(annotation: Any) -> dict[str, Any]:
         name = piece.get("from_name", FROM)
         chosen = value.get("choices") or value.get("text") or []
         chosen = [chosen] if isinstance(chosen, str) else chosen
-        if name == "note":
-            row["note"] = " ".join(str(each) for each in chosen)
+        if name in {"note", "edit"}:
+            row[name] = (" " if name == "note" else "\n").join(str(each) for each in chosen)
         elif len(chosen) != 1:
             return {"problem": f"'{name}' has {len(chosen)} choices instead of one"}
         elif name == "reason":

@@ -200,6 +200,7 @@ def _correct(context: StageContext, frame: pd.DataFrame) -> tuple[pd.DataFrame, 
     answer = said.where(said.notna(), frame["answer"]).astype(str)
     rejected = said.notna() & (answer.str.strip() == REJECTED)
     corrected = said.notna() & (answer != frame["teacher_answer"]) & ~rejected
-    frame = frame.assign(answer=answer, corrected=corrected, synthetic=~corrected)
+    finish = frame["finish"].where(~corrected, "stop")  # whoever mends an answer writes it to its end
+    frame = frame.assign(answer=answer, corrected=corrected, synthetic=~corrected, finish=finish)
     kept = frame[~rejected].reset_index(drop=True)
     return kept, int(kept["corrected"].sum()), int(rejected.sum())
