@@ -16,6 +16,7 @@ from distill.types import UNLABELLED, Examples, Floats, Ints
 
 if TYPE_CHECKING:
     from distill.engine.loading import LoadedClassifier
+    from distill.engine.reasons import Reasons
     from distill.engine.train import DevSet
 
 
@@ -63,6 +64,7 @@ def train_student(
     weights: Floats | None = None,
     twins: Sequence[str | None] | None = None,
     pairing: float = 0.0,
+    reasons: Reasons | None = None,
     **known: Any,
 ) -> ModelCard:
     """Train a fresh student on ``rows`` and ``targets`` [n, k], save it, and describe it.
@@ -77,6 +79,7 @@ def train_student(
         weights: of each row in the loss, [n] with mean 1; None counts all alike.
         twins: for each row a text whose logits should be the same, or None.
         pairing: weight of the penalty for twins that differ.
+        reasons: a second task beside the labels.
         known: further fields of the card.
     """
     from distill.engine.lesson import Twins
@@ -97,6 +100,7 @@ def train_student(
         monitor=context.stage.monitor,
         weights=weights,
         twins=None if twins is None else Twins(twins, pairing),
+        reasons=reasons,
     )
     save_classifier(result.loaded, context.folder / "model")
     extra = {

@@ -44,7 +44,18 @@ class Forward:
         """[n, k] in the model's dtype."""
         if self._lean is not None:
             return self._lean(batch)
-        extra = {} if batch.types is None else {"token_type_ids": batch.types}
-        mask = batch.mask if batch.mask is not None else torch.ones_like(batch.ids)
-        output: Tensor = self._model(input_ids=batch.ids, attention_mask=mask, **extra).logits
+        output: Tensor = self._model(**_inputs(batch)).logits
         return output
+
+    def first(self, batch: Batch) -> Tensor:
+        """[n, h], the state of each text's first position after the last layer: what the BERT family reads its label from."""
+        if self._lean is not None:
+            return self._lean.first(batch)[:, 0]
+        states: Tensor = self._model.base_model(**_inputs(batch))[0]
+        return states[:, 0]
+
+
+def _inputs(batch: Batch) -> dict[str, Tensor]:
+    extra = {} if batch.types is None else {"token_type_ids": batch.types}
+    mask = batch.mask if batch.mask is not None else torch.ones_like(batch.ids)
+    return {"input_ids": batch.ids, "attention_mask": mask, **extra}

@@ -94,6 +94,10 @@ class LeanClassifier:
 
     def __call__(self, batch: Batch) -> Tensor:
         """[n, k] in the model's dtype."""
+        return self._head(self.first(batch))
+
+    def first(self, batch: Batch) -> Tensor:
+        """States of the first position after the last layer, [n, 1, h]."""
         training = self.model.training
         types = {"token_type_ids": batch.types} if self.typed else {}
         states = self.base.embeddings(input_ids=batch.ids, **types)
@@ -105,7 +109,7 @@ class LeanClassifier:
             mask = gaps * torch.finfo(states.dtype).min
         for layer in self.layers[:-1]:
             states = _layer(layer, states, states, mask, training)
-        return self._head(_layer(self.layers[-1], states[:, :1], states, mask, training))
+        return _layer(self.layers[-1], states[:, :1], states, mask, training)
 
     def _head(self, states: Tensor) -> Tensor:
         model = self.model

@@ -26,6 +26,7 @@ from distill.engine.lesson import Lesson, Twins, pairing_of
 from distill.engine.loading import LoadedClassifier
 from distill.engine.losses import pairing_loss, soft_target_loss
 from distill.engine.optimise import MasterAdamW, rate_at
+from distill.engine.reasons import Reasons, ReasonTask
 from distill.errors import Cancelled, DataError, ModelError
 from distill.files import digest_of
 from distill.monitor import Monitor
@@ -97,6 +98,7 @@ def train_classifier(
     monitor: Monitor,
     weights: Floats | None = None,
     twins: Twins | None = None,
+    reasons: Reasons | None = None,
     checkpoint_every_seconds: float = 20.0,
 ) -> TrainResult:
     """Train ``loaded`` (in place) on ``targets``, or go on where an interrupted training of the same kind stopped.
@@ -116,6 +118,7 @@ def train_classifier(
         monitor: gets progress (unit 'texts') and curves, and may cancel.
         weights: of each text in the loss, shape [n], mean 1; all alike when None.
         twins: second texts whose logits are drawn to those of the first; only for single texts.
+        reasons: a second task, dropped after training; only for single texts and encoders.
         checkpoint_every_seconds: how much work a kill may cost.
 
     Raises:
@@ -138,7 +141,8 @@ def train_classifier(
     pairing = pairing_of(twins, pairs, chosen)
     encoded = encode(loaded.tokenizer, [*picked, *pairing.texts], picked_pairs, limit)
     lesson = Lesson(encoded, targets[chosen], None if weights is None else weights[chosen], pairing)
-    training = _Training(loaded, lesson, options, seed, limit, dev, arm, folder, monitor)
+    task = None if reasons is None else reasons.task(loaded.tokenizer, texts, chosen, limit)
+    training = _Training(loaded, lesson, options, seed, limit, dev, arm, folder, monitor, task)
     return training.run(checkpoint_every_seconds)
 
 
@@ -163,8 +167,10 @@ class _Training:
         arm: str,
         folder: Path,
         monitor: Monitor,
+        reasons: ReasonTask | None = None,
     ) -> None:
         self.loaded, self.lesson, self.options, self.seed = loaded, lesson, options, seed
+        self.reasons = reasons
         self.arm, self.folder, self.monitor = arm, folder / "checkpoint", monitor
         self.device = pick_device()
         self.dtype = pick_dtype(options.precision, self.device)
@@ -181,6 +187,8 @@ class _Training:
             parameter.requires_grad_(True)
         if options.freeze_embeddings:
             freeze_embeddings(loaded.model)
+        if reasons is not None:
+            reasons.attach(loaded.model)
         self.fingerprint = self._fingerprint()
         # The compute copy may be bfloat16; ``loaded`` keeps the float32 values of what is frozen.
         self.model = copy.deepcopy(loaded.model).train()
@@ -250,10 +258,11 @@ class _Training:
             self.options.hard_label_weight,
             weights=weights,
         )
-        if not len(paired):
-            return loss
-        first = logits[torch.from_numpy(paired)]
-        return loss + pairing.strength * pairing_loss(first, logits[len(rows) :], total=len(rows))
+        if len(paired):
+            first = logits[torch.from_numpy(paired)]
+            loss = loss + pairing.strength * pairing_loss(first, logits[len(rows) :], total=len(rows))
+        beside = None if self.reasons is None else self.reasons.loss(self.forward, self.model, rows, self.device)
+        return loss if beside is None else loss + beside
 
     def _report_loss(self) -> None:
         mean = float(self.at.loss) / self.at.loss_rows
@@ -294,6 +303,8 @@ class _Training:
                 if name in weights:
                     parameter.copy_(weights[name])
                 parameter.requires_grad_(True)
+        if self.reasons is not None:
+            self.reasons.detach(self.loaded.model)
         self.loaded.model.eval()
 
     def _save(self) -> None:
@@ -317,6 +328,8 @@ class _Training:
         """Digest of everything that decides the result: another training's checkpoint must not be taken up."""
         data = hashlib.sha256()
         self.lesson.digest_into(data)
+        if self.reasons is not None:
+            self.reasons.digest_into(data)
         if self.dev is not None and self.dev_encoded is not None:
             data.update(self.dev_encoded.ids.tobytes() + np.asarray(self.dev.target).tobytes())
         for parameter in self.loaded.model.parameters():
