@@ -31,6 +31,7 @@ from distill.errors import ModelError, StoreError, UnsafeModelError
 from distill.files import file_digest, read_json, tree_digest
 
 PACK = "pack:"
+PRECISION_KEY = "heirloom_precision"  # in the configuration of a model that is stored, asked and timed in another precision than fp32
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "README.md"]
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 _TOKENIZERS = (
@@ -318,6 +319,8 @@ def save_classifier(loaded: Loaded, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
     old = part.with_suffix(".old")
+    if loaded.model.dtype == torch.float32 and hasattr(loaded.model.config, PRECISION_KEY):
+        delattr(loaded.model.config, PRECISION_KEY)  # what is made from a bf16 model in fp32 is none itself
     try:
         loaded.model.save_pretrained(part)
         loaded.tokenizer.save_pretrained(part)

@@ -11,6 +11,7 @@ import torch
 from distill.engine import Precision, pick_device, pick_dtype, use_threads
 from distill.engine.encode import Encoded, encode, longest, sorted_batches
 from distill.engine.forward import Forward
+from distill.engine.half import is_half
 from distill.engine.loading import LoadedClassifier, load_classifier
 from distill.engine.onnx_model import OnnxClassifier, OnnxForward, is_onnx, open_onnx
 from distill.errors import ModelError
@@ -27,7 +28,8 @@ class Predictor:
         model_dir: directory or hub id of a checkpoint, or directory of an ONNX model.
         labels: label names in the order of the probabilities' columns.
         max_tokens: longer texts are cut.
-        precision: ``auto`` is bfloat16 where the processor profits; bias and calibration want ``fp32``.
+        precision: ``auto`` is bfloat16 where the processor profits; bias and calibration want ``fp32``. A model that is stored as an arm
+            in bfloat16 is asked in bfloat16 all the same: that is what its user gets.
         batch_size: texts in one forward pass.
         device: ``auto``, ``cpu``, ``cuda`` …
         threads: of torch and the tokenizer; None leaves them as they are.
@@ -82,7 +84,7 @@ class Predictor:
     ) -> None:
         self.labels = loaded.labels
         self.device = pick_device(device)
-        self.dtype = pick_dtype(precision, self.device)
+        self.dtype = pick_dtype("bf16" if is_half(loaded.model) else precision, self.device)
         self.batch_size = batch_size
         self.threads = threads
         self.max_tokens = longest(loaded.tokenizer, loaded.model.config, max_tokens)
