@@ -1,17 +1,28 @@
-"""Review: are the teacher's labels right?"""
+"""Review: are the teacher's labels, or answers, right?"""
 
 from __future__ import annotations
 
 import numpy as np
 import streamlit as st
 
+from auditor.review.answers import unit_of
 from auditor.review.frame import load_frame
 from auditor.review.results import differences
 from auditor.review.rounds import Round, current_round
 from auditor.review.targeted import add_rows, similar
-from distill.spec import LANGUAGE_MODELS
 from distill.store import Run
-from pages.ui import cache, frame, parts, people, review_card, review_moves, review_plan, review_results, state
+from pages.ui import (
+    cache,
+    frame,
+    parts,
+    people,
+    review_answer,
+    review_card,
+    review_moves,
+    review_plan,
+    review_results,
+    state,
+)
 from pages.ui.page import PageInfo
 from pages.ui.text import escaped
 
@@ -21,7 +32,7 @@ PAGE = PageInfo(
     icon=":material/rate_review:",
     order=10,
     url_path="review",
-    question="Are the teacher's labels right?",
+    question="Is what the teacher said right?",
     needs_run="any",
 )
 CARDS, TARGETED, DIFFERENCES, RESULTS, FOLLOWS, FILES = (
@@ -37,17 +48,10 @@ CARDS, TARGETED, DIFFERENCES, RESULTS, FOLLOWS, FILES = (
 def render() -> None:
     """Draw the page."""
     run = frame.run()
-    if run.spec.task == LANGUAGE_MODELS:
-        parts.empty(
-            "Answers of language models cannot be reviewed card by card yet.",
-            "Read them side by side, the farthest from the teacher first.",
-            to="examples",
-            label="Open the answers",
-        )
-        return
+    unit = unit_of(run)
     if not (run.folder / "labels.parquet").exists():
         parts.empty(
-            "This run has no synthetic labels to review.",
+            f"This run has no synthetic {unit} to review.",
             "They appear when its stage 'labels' has ended. A run of given predictions has none.",
             to="run",
             label="Open the run",
@@ -111,12 +115,13 @@ def _may_review() -> bool:
 
 
 def _work(run: Run, now: Round, reviewer: str, view: str) -> None:
+    face = review_card.Face(review_answer.card, review_answer.said_before) if now.unit == "answers" else None
     if view in {CARDS, TARGETED} and now.closed:
         st.write("This round is closed.")
     elif view == CARDS:
-        review_card.draw(review_card.Desk(run, now, reviewer, "sample"))
+        review_card.draw(review_card.Desk(run, now, reviewer, "sample"), face)
     elif view == TARGETED:
-        review_card.draw(review_card.Desk(run, now, reviewer, "targeted"))
+        review_card.draw(review_card.Desk(run, now, reviewer, "targeted"), face)
     elif view == DIFFERENCES:
         review_moves.draw_differences(run, now, reviewer)
     elif view == FOLLOWS:
@@ -135,11 +140,12 @@ def _sent_here(run: Run, now: Round) -> None:
     with st.container(border=True, key="review_sent"):
         here = labels.index_of.get(item)
         if here is not None:
-            st.write("This row's label may go to the targeted queue.")
+            st.write(f"This row's {now.unit.removesuffix('s')} may go to the targeted queue.")
             chosen = np.array([here], dtype=np.int64)
         else:
             st.write(
-                "This row is not in the lot: only synthetic labels are reviewed. The ten labels most like it may go to the targeted queue."
+                f"This row is not in the lot: only synthetic {now.unit} are reviewed. The ten prompts or texts most like it may go to the"
+                " targeted queue."
             )
         if st.button("Send to the targeted queue", key="review_send"):
             if here is None:

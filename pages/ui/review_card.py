@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,16 +68,24 @@ class Desk:
         return f"review_{name}_{self.run.id}_{self.queue}"
 
 
-def draw(place: Desk) -> None:
-    """Draw the desk as a fragment: a key redraws it and nothing else."""
+@dataclass(frozen=True)
+class Face:
+    """How a card is drawn, and what was just said of the one before."""
+
+    card: Callable[[Desk, LabelFrame, Card, Last | None], None]
+    last: Callable[[Desk, LabelFrame, Last | None], None]
+
+
+def draw(place: Desk, face: Face | None = None) -> None:
+    """Draw the desk as a fragment: a key redraws it and nothing else. ``face`` draws cards of another kind than labels."""
 
     def desk_of_this_run() -> None:
-        _draw(place)
+        _draw(place, face or Face(_card, _last))
 
     page.live(desk_of_this_run, while_active=False)
 
 
-def _draw(place: Desk) -> None:
+def _draw(place: Desk, face: Face) -> None:
     workspace, frame = cache.workspace(), load_frame(place.run)
     notice = state.get(place.key("notice"))
     if notice:
@@ -90,9 +99,12 @@ def _draw(place: Desk) -> None:
     last: Last | None = state.get(place.key("last"))
     if card is None:
         _nothing_left(place)
-        _last(place, frame, last)
+        face.last(place, frame, last)
     else:
-        _card(place, frame, card, last)
+        shown = state.get(place.key("shown"))
+        if shown is None or shown[0] != card.item_id:
+            state.put(place.key("shown"), (card.item_id, time.monotonic()))
+        face.card(place, frame, card, last)
     if place.queue == "sample":
         lot = facts.lot
         if lot is not None and lot.final and not state.get(place.key("final")):
@@ -143,13 +155,10 @@ def _nothing_left(place: Desk) -> None:
     with st.container(border=True, key="review_done"):
         st.markdown("**No card is left for you here.**")
         st.write("What is still open is on somebody else's desk, or waits for a second person.")
-        _button(place, "Undo", "U", "undo_empty", lambda: _undo(place))
+        button(place, "Undo", "U", "undo_empty", lambda: undo(place))
 
 
 def _card(place: Desk, frame: LabelFrame, card: Card, last: Last | None) -> None:
-    shown = state.get(place.key("shown"))
-    if shown is None or shown[0] != card.item_id:
-        state.put(place.key("shown"), (card.item_id, time.monotonic()))
     row = frame.card(card.row_index)
     left, right = st.columns([3, 1], gap="medium")
     with left, st.container(border=True, key="review_card"):
@@ -167,7 +176,7 @@ def _card(place: Desk, frame: LabelFrame, card: Card, last: Last | None) -> None
             meaning = MEANING.get(card.why, f"Sent here: {card.why}.")
             st.caption(f":material/search: {escaped(meaning, 200)} Never part of the estimate.")
             _distribution(frame, row.probs)
-        _note(place, card)
+        note(place, card)
         _last(place, frame, last)
         _definitions(place, frame)
     with right:
@@ -179,7 +188,7 @@ def _answers(place: Desk, frame: LabelFrame, card: Card) -> None:
     for k, name in enumerate(frame.labels[: KEYED if many else MOST_BUTTONS]):
         shortcut = str(k + 1) if k < KEYED else None
         answer = Answer("label", k)
-        _button(place, escaped(name, 28), shortcut, f"label{k}_{card.item_id}", _say(place, card, answer))
+        button(place, escaped(name, 28), shortcut, f"label{k}_{card.item_id}", say(place, card, answer))
     if many:
         chosen = f"any_{card.item_id}"
         st.selectbox(
@@ -188,22 +197,22 @@ def _answers(place: Desk, frame: LabelFrame, card: Card) -> None:
             index=None,
             key=chosen,
             format_func=lambda k: visible(frame.labels[k], 60),
-            on_change=lambda: _decide(place, card, Answer("label", state.widget(chosen))),
+            on_change=lambda: decide(place, card, Answer("label", state.widget(chosen))),
         )
     if not card.blind:
         row = frame.card(card.row_index)
         accept = Answer("label", row.label)
         label = f"Accept: {escaped(frame.labels[row.label], 20)}"
-        _button(place, label, "Enter", f"accept_{card.item_id}", _say(place, card, accept), primary=True)
-    _button(place, "None fits", "X", f"none_{card.item_id}", _say(place, card, Answer("none")))
-    _button(place, "Skip", "S", f"skip_{card.item_id}", _say(place, card, Answer("skip")))
+        button(place, label, "Enter", f"accept_{card.item_id}", say(place, card, accept), primary=True)
+    button(place, "None fits", "X", f"none_{card.item_id}", say(place, card, Answer("none")))
+    button(place, "Skip", "S", f"skip_{card.item_id}", say(place, card, Answer("skip")))
     with st.container(horizontal=True, gap="small"):
-        _button(place, "Undo", "U", f"undo_{card.item_id}", lambda: _undo(place), quiet=True)
-        _button(place, "Note", "N", f"note_{card.item_id}", lambda: _toggle(place, "noting"), quiet=True)
-        _button(place, "Keys", "H", f"keys_{card.item_id}", lambda: _toggle(place, "keys"), quiet=True)
+        button(place, "Undo", "U", f"undo_{card.item_id}", lambda: undo(place), quiet=True)
+        button(place, "Note", "N", f"note_{card.item_id}", lambda: toggle(place, "noting"), quiet=True)
+        button(place, "Keys", "H", f"keys_{card.item_id}", lambda: toggle(place, "keys"), quiet=True)
 
 
-def _button(
+def button(
     place: Desk,
     label: str,
     shortcut: str | None,
@@ -219,17 +228,19 @@ def _button(
     st.button(label, key=f"rv_{place.queue}_{name}", shortcut=shortcut, on_click=act, type=kind, width=width)
 
 
-def _say(place: Desk, card: Card, answer: Answer) -> Any:
-    return lambda: _decide(place, card, answer)
+def say(place: Desk, card: Card, answer: Answer) -> Any:
+    """A button's action: give this answer."""
+    return lambda: decide(place, card, answer)
 
 
-def _decide(place: Desk, card: Card, answer: Answer) -> None:
+def decide(place: Desk, card: Card, answer: Answer) -> None:
+    """Enter an answer with its note and the time it took, and take the next card."""
     if answer.kind == "label" and answer.label is None:
         return
     shown = state.get(place.key("shown"))
     seconds = round(time.monotonic() - shown[1], 2) if shown and shown[0] == card.item_id else None
-    note = str(state.widget(f"note_text_{card.item_id}") or "").strip()
-    full = Answer(answer.kind, answer.label, answer.reason, note, seconds)
+    written = str(state.widget(f"note_text_{card.item_id}") or "").strip()
+    full = replace(answer, note=written, seconds=seconds)
     classes = len(load_frame(place.run).labels)
     try:
         after = desk.decide_and_take(
@@ -243,26 +254,33 @@ def _decide(place: Desk, card: Card, answer: Answer) -> None:
     state.put(place.key("next"), after)
     state.put(place.key("last"), Last(card, full))
     state.forget(place.key("noting"))
+    state.forget(place.key("editing"))
     _one_more(place, card)
 
 
-def _undo(place: Desk) -> None:
+def undo(place: Desk) -> None:
+    """Take back the last answer."""
     state.forget(place.key("facts"))
     try:
         back = desk.undo(cache.workspace(), place.run.id, place.reviewer, place.queue)
     except HeirloomError as error:
         state.put(place.key("notice"), str(error))
         return
+    before: Last | None = state.get(place.key("last"))
+    if before is not None and before.answer.edit:
+        state.put(place.key(f"draft_{before.card.item_id}"), before.answer.edit)  # nobody types an answer twice
     state.forget(place.key("last"))
     if back is None:
         state.put(place.key("notice"), "There is nothing to take back.")
 
 
-def _toggle(place: Desk, name: str) -> None:
+def toggle(place: Desk, name: str) -> None:
+    """Show or hide a part of the desk."""
     state.put(place.key(name), not state.get(place.key(name), False))
 
 
-def _note(place: Desk, card: Card) -> None:
+def note(place: Desk, card: Card) -> None:
+    """The field for a note, when it was asked for."""
     if state.get(place.key("noting")):
         st.text_area(
             "Note on this card, saved with your answer",
@@ -310,14 +328,12 @@ def _last(place: Desk, frame: LabelFrame, last: Last | None) -> None:
         if last.card.blind:
             _distribution(frame, row.probs)
         if not same and answer.kind != "skip":
-            item = last.card.item_id
-            st.pills(
-                "Why?",
-                REASONS,
-                default="not in label set" if answer.kind == "none" else "wrong",
-                key=f"why_{item}",
-                on_change=lambda: _amend(place, item),
-            )
+            why(place, last.card.item_id, REASONS, "not in label set" if answer.kind == "none" else "wrong")
+
+
+def why(place: Desk, item: int, reasons: tuple[str, ...], default: str) -> None:
+    """The reason of the change just made, to be corrected by a click."""
+    st.pills("Why?", reasons, default=default, key=f"why_{item}", on_change=lambda: _amend(place, item))
 
 
 def _amend(place: Desk, item_id: int) -> None:

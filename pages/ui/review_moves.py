@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from auditor.review import desk
+from auditor.review.answers import Unit, unit_of
 from auditor.review.applying import apply_decisions, corrections, go_on_unchanged
 from auditor.review.desk import Answer
 from auditor.review.exchange import label_studio
@@ -14,10 +15,10 @@ from auditor.review.frame import load_frame
 from auditor.review.plan import Strata
 from auditor.review.results import differences
 from auditor.review.rounds import Round, add_strata, close_round
-from auditor.review.targeted import MEANING, SOURCES, add_targeted
+from auditor.review.targeted import MEANING, add_targeted, sources_of
 from distill import jobs
 from distill.store import Run
-from pages.ui import cache, page, people, review_plan, state
+from pages.ui import cache, page, people, review_plan, review_settle, state
 from pages.ui.review_card import LONGEST
 from pages.ui.text import escaped, one_line, visible
 
@@ -32,6 +33,9 @@ def draw_differences(run: Run, now: Round, reviewer: str) -> None:
         return
     frame = load_frame(run)
     first = waiting[0]
+    if now.unit == "answers":
+        review_settle.draw(run, frame, first, len(waiting), reviewer)
+        return
     row = frame.card(first.row_index)
     st.caption(f"{len(waiting):,} to settle")
     with st.container(border=True, key="review_difference"):
@@ -60,19 +64,19 @@ def draw_apply(run: Run, now: Round, by: str) -> None:
     """What applying would change, and the buttons that do it."""
     workspace = cache.workspace()
     found = corrections(workspace, run)
-    sentence = f"{found.changed:,} labels change and {found.dropped:,} rows are left out of training."
+    sentence = f"{found.changed:,} {now.unit} change and {found.dropped:,} rows are left out of training."
     if found.unsettled:
         sentence += f" {found.unsettled:,} differences are not settled and change nothing."
     st.write(sentence)
     if people.current().roles & {"engineer"}:
-        _start_runs(run, by, bool(found.changed or found.dropped))
+        _start_runs(run, by, now.unit, bool(found.changed or found.dropped))
     else:
         st.caption("Applying starts a run, which needs the role 'engineer'.")
     _more_cards(run, now, by)
     _close(run, now, by)
 
 
-def _start_runs(run: Run, by: str, changes: bool) -> None:
+def _start_runs(run: Run, by: str, unit: Unit, changes: bool) -> None:
     workspace = cache.workspace()
     with st.container(horizontal=True):
         if st.button(
@@ -81,12 +85,12 @@ def _start_runs(run: Run, by: str, changes: bool) -> None:
             icon=":material/call_split:",
             key="review_apply",
             disabled=not changes,
-            help="A child run with the corrected labels. All signals are reused; it is compared with this run.",
+            help=f"A child run with the corrected {unit}. All signals are reused; it is compared with this run.",
         ):
             child = apply_decisions(workspace, run, by)
             page.go("run", run=child.id)
         status = run.status()
-        if status == "awaiting_review" and st.button("Go on with the labels as they are", key="review_unchanged"):
+        if status == "awaiting_review" and st.button(f"Go on with the {unit} as they are", key="review_unchanged"):
             go_on_unchanged(workspace, run, by)
             page.go("run", run=run.id)
         if status == "complete" and st.button(
@@ -101,10 +105,12 @@ def _start_runs(run: Run, by: str, changes: bool) -> None:
 
 def _more_cards(run: Run, now: Round, by: str) -> None:
     with st.expander("More cards", type="compact"):
-        chosen = st.multiselect("Targeted queue", list(SOURCES), key="more_targeted", help=" ".join(MEANING.values()))
+        sources = list(sources_of(load_frame(run)))
+        meaning = " ".join(MEANING[name] for name in sources)
+        chosen = st.multiselect("Targeted queue", sources, key="more_targeted", help=meaning)
         each = st.number_input("At most so many from each", 1, 5_000, 50, key="more_each")
         if st.button("Add to the targeted queue", key="more_add", disabled=not chosen):
-            with st.spinner("Looking for suspicious labels …"):
+            with st.spinner("Looking for suspicious cards …"):
                 review_plan.say_dealt(add_targeted(cache.workspace(), run, tuple(chosen), int(each), by))
         if now.plan.wishes.strata is None:
             extra = st.number_input("Further cards within strata, about", 1, 100_000, 200, key="more_extra")
@@ -135,7 +141,11 @@ def draw_exchange(run: Run, by: str) -> None:
 
 def _out(run: Run, by: str) -> None:
     st.markdown("**Out**")
-    what = st.segmented_control("What", WHATS, default="cards", required=True, key="export_what")
+    unit = unit_of(run)
+    what = st.segmented_control(
+        "What", WHATS, default="cards", required=True, key="export_what",
+        format_func=lambda name: unit if name == "labels" else name,
+    )  # fmt: skip
     kind = st.segmented_control("Format", FORMATS, default="csv", required=True, key="export_format")
     key = f"export_{run.id}_{what}_{kind}"
     if st.button("Prepare the file", key="export_make"):
@@ -158,9 +168,10 @@ def _out(run: Run, by: str) -> None:
 def _in(run: Run, by: str) -> None:
     st.markdown("**In**")
     given = st.file_uploader("Decisions made elsewhere", type=["csv", "jsonl", "parquet", "json"], key="import_file")
-    st.caption(
-        "Needs row_id and label (a label's name, none or skip). All of a file, or nothing and a line for each mistake."
-    )
+    words = "a label's name, none or skip"
+    if unit_of(run) == "answers":
+        words = "accept, edit with the column edit, reject with a reason, or skip"
+    st.caption(f"Needs row_id and label ({words}). All of a file, or nothing and a line for each mistake.")
     if given is not None and st.button("Import", key="import_go", type="primary"):
         suffix = f".{given.name.rsplit('.', 1)[-1].lower()}"
         try:

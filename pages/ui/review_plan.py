@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from auditor.review.frame import load_frame
+from auditor.review.frame import LabelFrame, load_frame
 from auditor.review.plan import Plan, Promise, Wishes, promise, wishes_from
 from auditor.review.rounds import begin, propose
-from auditor.review.targeted import SOURCES, Dealt, add_targeted
+from auditor.review.targeted import Dealt, add_targeted, sources_of
 from distill.store import Run
 from pages.ui import cache, charts, palette, people
 from pages.ui.text import escaped
@@ -21,8 +21,8 @@ def draw(run: Run) -> None:
     frame = load_frame(run)
     left, right = st.columns([1, 1.4], gap="large")
     with left:
-        wishes, targeted, each = _choices(run, sorted(frame.groups))
-    with st.spinner("Reading the labels …", show_time=False):
+        wishes, targeted, each = _choices(run, frame)
+    with st.spinner(f"Reading the {frame.unit} …", show_time=False):
         plan = propose(run, wishes)
     with right:
         _promise(plan, promise(plan))
@@ -42,7 +42,7 @@ def _start(run: Run, wishes: Wishes, targeted: list[str], each: int) -> None:
     ):
         begin(cache.workspace(), run, wishes, reviewer)
         if targeted:
-            with st.spinner("Looking for suspicious labels …"):
+            with st.spinner("Looking for suspicious cards …"):
                 say_dealt(add_targeted(cache.workspace(), run, tuple(targeted), each, reviewer))
         st.rerun()
 
@@ -54,7 +54,7 @@ def say_dealt(dealt: Dealt) -> None:
     st.toast(escaped("Targeted queue: " + " · ".join(pieces), 600))
 
 
-def _choices(run: Run, groups: list[str]) -> tuple[Wishes, list[str], int]:
+def _choices(run: Run, frame: LabelFrame) -> tuple[Wishes, list[str], int]:
     spec = run.spec.review
     method = st.segmented_control(
         "How many",
@@ -62,7 +62,7 @@ def _choices(run: Run, groups: list[str]) -> tuple[Wishes, list[str], int]:
         default="fraction",
         required=True,
         key="plan_method",
-        help="A share of the labels, or the smallest sample that passes good lots and refuses bad ones.",
+        help=f"A share of the {frame.unit}, or the smallest sample that passes good lots and refuses bad ones.",
     )
     values: dict[str, Any] = {"method": method or "fraction", "seed": spec.seed}
     if values["method"] == "fraction":
@@ -84,22 +84,24 @@ def _choices(run: Run, groups: list[str]) -> tuple[Wishes, list[str], int]:
     with st.expander("Two people, strata, targeted queue, seed"):
         values["double_share"] = st.slider("Cards that two people decide, %", 0, 100, 10, key="plan_double") / 100
         if st.toggle("Further cards within strata, for the estimates", key="plan_strata"):
-            values["strata"] = _strata(groups)
-        targeted = st.multiselect(
-            "Targeted queue", list(SOURCES), default=["entropy", "label quality"], key="plan_targeted"
-        )
+            values["strata"] = _strata(frame)
+        sources = list(sources_of(frame))
+        first = sources[:2] if frame.unit == "answers" else ["entropy", "label quality"]
+        targeted = st.multiselect("Targeted queue", sources, default=first, key="plan_targeted")
         each = st.number_input("At most so many cards from each", 1, 5_000, 50, key="plan_each")
         values["seed"] = st.number_input("Seed", 0, 2**31 - 1, spec.seed, key="plan_seed")
     return wishes_from(values), targeted, int(each)
 
 
-def _strata(groups: list[str]) -> dict[str, Any]:
+def _strata(frame: LabelFrame) -> dict[str, Any]:
+    groups = sorted(frame.groups)
     extra = st.number_input("About so many", 1, 100_000, 200, key="plan_extra")
     minimum = st.number_input("At least, in each stratum", 1, 1_000, 5, key="plan_minimum")
     group = st.selectbox(
         "Group", [None, *groups], key="plan_group", format_func=lambda g: "none" if g is None else escaped(g, 40)
     )
-    st.caption("Strata are confidence × class × group. The lot is still judged on the simple random sample alone.")
+    what = "confidence × class × group" if frame.unit == "labels" else "confidence × group"
+    st.caption(f"Strata are {what}. The lot is still judged on the simple random sample alone.")
     return {"extra": int(extra), "minimum": int(minimum), "group": group}
 
 
@@ -112,10 +114,11 @@ def _promise(plan: Plan, said: Promise) -> None:
         st.caption(
             f"{plan.doubles:,} of the cards go to two people. Frame {plan.frame[:12]}…, seed {plan.wishes.seed}. "
             "A skipped card counts as wrong in the upper bound."
+            + (" An answer is wrong when people mend or reject it." if plan.unit == "answers" else "")
         )
     figure = charts.figure(
         height=250,
-        xaxis=charts.axis("share of wrong labels in the lot, %"),
+        xaxis=charts.axis(f"share of wrong {plan.unit} in the lot, %"),
         yaxis=charts.axis("chance that it is accepted, %", range=[-3, 103]),
     )
     figure.add_scatter(

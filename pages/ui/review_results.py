@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from auditor.review.agreement import Agreements, agreements
+from auditor.review.answers import Unit
 from auditor.review.frame import load_frame
 from auditor.review.outcome import Outcome, Rate, lot_sentence, outcome
 from auditor.review.plan import promise
@@ -52,7 +53,7 @@ def answer(found: Outcome | None, now: Round) -> None:
     """The page's first sentence."""
     if found is None:
         sentence, state = (
-            f"Nothing is decided yet: {now.plan.n:,} of {now.plan.lot:,} labels are to be checked.",
+            f"Nothing is decided yet: {now.plan.n:,} of {now.plan.lot:,} {now.unit} are to be checked.",
             "cannot tell",
         )
     else:
@@ -88,8 +89,9 @@ def draw(run: Run, now: Round, result: Outcome | None) -> None:
         _honesty(result)
     with right:
         _slices(result, names)
-    _agreement_table(said)
-    _meaning(run, result)
+    _agreement_table(said, result.plan.unit)
+    if result.plan.unit == "labels":
+        _meaning(run, result)
     _targeted(result)
 
 
@@ -98,7 +100,7 @@ def _cards(result: Outcome, said: Agreements) -> None:
     value = None if math.isnan(rate.interval.value) else rate.interval.value
     with st.container(horizontal=True):
         with st.container(border=True):
-            st.metric("Wrong labels", figures.percent(value))
+            st.metric(f"Wrong {result.plan.unit}", figures.percent(value))
             st.caption(escaped(figures.percent_interval(rate.interval.low, rate.interval.high)))
             how = "weighted by stratum" if rate.how == "weighted" else "exact"
             still = f", {rate.open:,} skipped or unsettled" if rate.open else ""
@@ -107,10 +109,10 @@ def _cards(result: Outcome, said: Agreements) -> None:
             st.metric("At most, of the whole lot", figures.percent(result.lot.upper))
             st.caption(f"one-sided, {100 * result.plan.wishes.confidence:.3g} %")
             st.markdown(f"limit {figures.percent(result.lot.limit)}")
-        for title, agreement, n in (
-            ("Two people agree", said.people, said.people_items),
-            ("People and teacher agree", said.teacher, said.teacher_items),
-        ):
+        pairs = [("Two people agree", said.people, said.people_items)]
+        if result.plan.unit == "labels":  # of an answer the teacher says nothing but itself
+            pairs.append(("People and teacher agree", said.teacher, said.teacher_items))
+        for title, agreement, n in pairs:
             with st.container(border=True):
                 raw = agreement.raw if agreement else None
                 st.metric(title, figures.percent(raw.value if raw else None))
@@ -120,7 +122,12 @@ def _cards(result: Outcome, said: Agreements) -> None:
 
 
 def _honesty(result: Outcome) -> None:
-    st.markdown("**Is the teacher's confidence honest?**")
+    written = result.plan.unit == "answers"
+    st.markdown(
+        "**Do the answers fall that the teacher was less sure of?**"
+        if written
+        else "**Is the teacher's confidence honest?**"
+    )
     bands = [rate for rate in result.slices if rate.kind == "confidence" and rate.n > rate.open]
     if not bands:
         st.write("No decided card yet.")
@@ -131,12 +138,16 @@ def _honesty(result: Outcome) -> None:
     high = np.array([100 * (1 - rate.interval.low) for rate in bands])
     figure = charts.figure(
         height=300,
-        xaxis=charts.axis("teacher's confidence, %", range=[35, 102]),
-        yaxis=charts.axis("right in people's eyes, %", range=[min(35.0, float(low.min()) - 3), 102]),
+        xaxis=charts.axis("teacher's confidence, %", range=[0 if written else 35, 102]),
+        yaxis=charts.axis(
+            "stands in people's eyes, %" if written else "right in people's eyes, %",
+            range=[min(35.0, float(low.min()) - 3), 102],
+        ),
     )
-    figure.add_scatter(
-        x=[0, 100], y=[0, 100], mode="lines", line={"color": palette.FAINT_STRONG, "dash": "dot", "width": 1.5}
-    )
+    if not written:
+        figure.add_scatter(
+            x=[0, 100], y=[0, 100], mode="lines", line={"color": palette.FAINT_STRONG, "dash": "dot", "width": 1.5}
+        )
     figure.add_scatter(
         x=mean, y=right, mode="markers", marker={"color": palette.BLUE, "size": 9, "symbol": "diamond"},
         error_y={"array": high - right, "arrayminus": right - low, "width": 0, "thickness": 1.5},
@@ -146,7 +157,7 @@ def _honesty(result: Outcome) -> None:
         {
             "confidence": [rate.name for rate in bands],
             "mean, %": mean.round(1),
-            "right, %": right.round(1),
+            "stands, %" if written else "right, %": right.round(1),
             "low": low.round(1),
             "high": high.round(1),
             "cards": [rate.n for rate in bands],
@@ -156,9 +167,15 @@ def _honesty(result: Outcome) -> None:
         figure,
         table,
         key="review_honesty",
-        says="Share of right labels by the teacher's confidence; on the line it is honest",
+        says="Share of answers that stand, by the teacher's confidence in their tokens"
+        if written
+        else "Share of right labels by the teacher's confidence; on the line it is honest",
     )
-    st.caption("On the dotted line the teacher is as often right as it says.")
+    st.caption(
+        "Confidence is how probable its own tokens were to the teacher, on average: no chance of being right, so there is no line to lie on."
+        if written
+        else "On the dotted line the teacher is as often right as it says."
+    )
 
 
 def _slices(result: Outcome, names: tuple[str, ...]) -> None:
@@ -170,7 +187,7 @@ def _slices(result: Outcome, names: tuple[str, ...]) -> None:
             "wrong, %": [round(100 * rate.interval.value, 1) for rate in shown],
             "interval": [figures.percent_interval(rate.interval.low, rate.interval.high) for rate in shown],
             "cards": [rate.n for rate in shown],
-            "labels": [rate.size for rate in shown],
+            result.plan.unit: [rate.size for rate in shown],
         }
     )
     charts.frame(table, key="review_slices", height=min(420, 38 + 35 * len(table)))
@@ -184,13 +201,13 @@ def _slice_name(rate: Rate, names: tuple[str, ...]) -> str:
     return f"{visible(rate.kind.removeprefix('group:'), 40)} {visible(rate.name, 60)}"
 
 
-def _agreement_table(said: Agreements) -> None:
+def _agreement_table(said: Agreements, unit: Unit) -> None:
     rows = []
     for who, agreement, n in (
         ("two people", said.people, said.people_items),
         ("people, teacher", said.teacher, said.teacher_items),
     ):
-        if agreement is not None:
+        if agreement is not None and (unit == "labels" or who == "two people"):
             cells = (agreement.raw, agreement.kappa, agreement.alpha, agreement.ac1)
             rows.append([who, *(_cell(cell) for cell in cells), n])
     if rows:
@@ -233,5 +250,5 @@ def _targeted(result: Outcome) -> None:
     decided, wrong = result.targeted
     if decided:
         st.caption(
-            f"Targeted queue: {wrong:,} of {decided:,} suspicious labels were wrong. They are mended, and enter no estimate."
+            f"Targeted queue: {wrong:,} of {decided:,} suspicious {result.plan.unit} were wrong. They are mended, and enter no estimate."
         )

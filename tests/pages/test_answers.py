@@ -6,11 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from auditor.answers_view import load_answers
+from auditor.review import decisions_frame
 from auditor.review.plan import Wishes
+from auditor.review.records import edits
 from auditor.review.rounds import begin
-from distill.errors import ReviewError
 from distill.store import TEACHER, Run
 from distill.workspace import Workspace
 from tests.fakes_generation import RUN_ID, make_fake_generation_run
@@ -31,12 +33,43 @@ def writing(written: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     return written
 
 
-def test_a_review_is_refused_in_a_sentence(writing: Run) -> None:
-    with pytest.raises(ReviewError, match="cannot be reviewed"):
-        begin(Workspace(writing.folder.parents[1]), writing, Wishes(), "Ada")
+def test_answers_are_accepted_mended_and_rejected_on_the_page(home: Path) -> None:
+    run = make_fake_generation_run(home, n_test=10, n_pool=40, n_dev=5)
+    workspace = Workspace(home)
     app = open_page("review", run=RUN_ID)
     assert_well(app)
-    assert "cannot be reviewed" in said(app)
+    assert "answers" in said(app) and "Share of wrong labels" not in said(app)
+    begin(workspace, run, Wishes(fraction=0.1, double_share=0), "Pat")
+    app = open_page("review", run=RUN_ID)
+    app.text_input(key="review_name").set_value("Ada").run()
+    press(app, "It stands")
+    press(app, "hallucinated")
+    press(app, "Edit")
+    area = next(area for area in app.text_area if area.key and area.key.startswith("edit_text_"))
+    before = area.value
+    area.set_value(f"{before} And more.")
+    press(app, "Save the edit")
+    decisions = decisions_frame(workspace, RUN_ID)
+    assert list(zip(decisions["kind"], decisions["label"], decisions["reason"], strict=True)) == [
+        ("label", 0, ""),
+        ("none", -1, "hallucinated"),
+        ("label", 1, "wrong"),
+    ]
+    assert list(edits(workspace, RUN_ID).values()) == [f"{before} And more."]
+    press(app, "Edit")
+    press(app, "Save the edit")  # the teacher's own words are no edit
+    assert len(decisions_frame(workspace, RUN_ID)) == 3 and "Nothing was changed" in said(app)
+    press(app, "Undo")
+    assert not decisions_frame(workspace, RUN_ID)["standing"].to_numpy()[2]
+    for view in ("Results", "Differences", "Targeted", "What follows", "In and out"):
+        app.segmented_control(key="review_view").set_value(view).run()
+        assert_well(app)
+    assert "Wrong labels" not in said(app)
+
+
+def press(app: AppTest, label: str) -> None:
+    next(button for button in app.button if button.label == label).click().run()
+    assert_well(app)
 
 
 def test_answers_are_found_by_what_is_wrong_with_them(writing: Run) -> None:
