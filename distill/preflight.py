@@ -20,6 +20,7 @@ from distill.files import canonical_json
 from distill.plugins import ARMS
 from distill.spec import ArmSpec, DataSpec, FileSource, RunSpec
 from distill.teachers.base import model_labels
+from distill.token_signals import expected_bytes
 from distill.types import Examples
 from distill.workspace import Workspace
 
@@ -75,6 +76,8 @@ def preflight(spec: RunSpec, workspace: Workspace, *, items: int = ITEMS) -> Pre
     needed = estimate(spec, workspace.cache, splits, _median_words(data.report), items)
     if spec.teacher.kind in REMOTE:
         found += list(_guarded(lambda: _about_endpoint(spec, needed, splits, _median_words(data.report), items)))
+    if spec.task == "generation":
+        found += list(_about_signals(spec, needed))
     found += list(_about_machine(needed, workspace))
     return Preflight(found, needed)
 
@@ -351,6 +354,21 @@ def _about_audit(spec: RunSpec, examples: Examples) -> Iterator[PreflightItem]:
         yield PreflightItem(
             "warn", "No label is named as the positive one, so bias by group is not binarised.", "Set data.positive."
         )
+
+
+def _about_signals(spec: RunSpec, needed: Estimate) -> Iterator[PreflightItem]:
+    """What the distributions over tokens will take; nothing where they are not asked for."""
+    asking = spec.asking
+    k = int(spec.teacher.options.get("top_logprobs", asking.top_k_signals))
+    tokens = needed.labels * asking.samples * asking.max_new_tokens
+    if not k or not tokens:
+        return
+    each = expected_bytes(k)
+    yield PreflightItem(
+        "ok",
+        f"The teacher's distributions take about {each:.0f} bytes a token at the {k} most probable: at most {_size(each * tokens)}"
+        f" for {needed.labels * asking.samples:,} answers of at most {asking.max_new_tokens} tokens.",
+    )
 
 
 def _about_machine(needed: Estimate, workspace: Workspace) -> Iterator[PreflightItem]:

@@ -68,6 +68,14 @@ class TokenSignal:
         return np.asarray(-(p * self.topk_logprobs).sum(axis=1) - rest * np.log(rest), dtype=np.float32)
 
 
+def expected_bytes(k: int) -> float:
+    """Bytes that a token of an answer takes on the disk at the k most probable, its share of the prompt included.
+
+    A line through what SmolLM2's answers took at k from 1 (7 bytes) to 50 (110); within a tenth of each.
+    """
+    return 5.1 + 2.1 * k
+
+
 def write_signals(path: Path, signals: Sequence[TokenSignal], columns: dict[str, list[Any]] | None = None) -> None:
     """Write ``signals``, and further columns of one value an answer, whole or not at all.
 

@@ -169,6 +169,7 @@ def test_a_language_model_is_looked_at_as_one(tmp_path: Path) -> None:
     checked = preflight(spec, Workspace(tmp_path).made())
     said = " ".join(item.sentence for item in checked.items)
     assert checked.ok and "GGUF" in said
+    assert "about 110 bytes a token at the 50 most probable" in said
     assert "accuracy" not in said and "positive" not in said
     longer = spec.model_copy(update={"generation": spec.asking.model_copy(update={"max_new_tokens": 160})})
     needed = preflight(longer, Workspace(tmp_path).made()).estimate
