@@ -20,6 +20,7 @@ from auditor.parents import keep_parent
 from auditor.prices import load_book
 from auditor.types import AuditReport, CheckResult
 from auditor.verdict import make_verdict
+from auditor.votes import FILE as VOTES
 from distill.errors import Cancelled, HeirloomError, StoreError
 from distill.events import now
 from distill.files import write_json
@@ -38,6 +39,7 @@ def audit_run(
     *,
     decisions: pd.DataFrame | None = None,
     prices: dict[str, Any] | None = None,
+    votes: pd.DataFrame | None = None,
     progress: Progress | None = None,
 ) -> AuditReport:
     """Audit a run from its files and write audit.json and examples_view.parquet, each whole or not at all.
@@ -45,6 +47,7 @@ def audit_run(
     Args:
         run: a run with examples and predictions; models are not needed.
         decisions: review decisions, one row each; those of the last audit when None.
+        votes: which of two answers people prefer, one row a vote; those of the last audit when None.
         prices: the price book as plain data; that of the last audit when None, or else the workspace's own.
         progress: called with (done, total, name of the check) before each check.
 
@@ -57,6 +60,8 @@ def audit_run(
     validate_checks(run.spec)
     used = _keep_inputs(run, decisions, prices)
     store = RunStore(workspace_of(run))
+    if votes is not None and not votes.empty:
+        write_frame(run.folder / VOTES, votes)
     keep_origin(run, store)
     keep_parent(run, store)
     audit = AuditInput(run, *used)

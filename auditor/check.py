@@ -38,6 +38,7 @@ NEEDS = {
     "groups": "the data have no group column",
     "items": "no model could be asked for the check's own sentences",
     "decisions": "nobody has reviewed labels of this run",
+    "votes": "nobody has compared answers of this run",
     "synthetic_labels": "the run has no synthetic labels",
     "texts": "the texts are not here",
 }
@@ -192,6 +193,12 @@ class AuditInput:
         path = self.run.folder / "labels.parquet"
         return read_frame(path) if path.exists() else pd.DataFrame()
 
+    @cached_property
+    def votes(self) -> pd.DataFrame:
+        """votes.parquet: which of two answers people prefer, one row a vote (empty when nobody voted)."""
+        path = self.run.folder / "votes.parquet"
+        return read_frame(path) if path.exists() else pd.DataFrame()
+
     def missing(self, needs: Iterable[str]) -> str | None:
         """Why a check with these needs cannot be made, or None."""
         have = {
@@ -205,6 +212,7 @@ class AuditInput:
             "groups": bool(self.test.groups),
             "items": len(self.items) > 0 and self.run.prediction_path(TEACHER, 0, "items").exists(),
             "decisions": not self.decisions.empty,
+            "votes": not self.votes.empty and bool(self.votes["standing"].any()),
             "synthetic_labels": not self.synthetic.empty,
             "texts": any(self.test.texts),
         }

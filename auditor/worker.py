@@ -73,6 +73,7 @@ def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome
     from auditor.items import validate_checks
     from auditor.prices import load_book
     from auditor.review import decisions_frame
+    from auditor.votes import votes_frame
     from distill.stages import run_stages
 
     spec = run.spec
@@ -87,6 +88,7 @@ def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome
         audit_run(
             run,
             decisions=decisions_frame(workspace, run.id),
+            votes=votes_frame(workspace, run.id),
             prices=load_book(workspace).as_prices(),
             progress=lambda done, total, check: monitor.progress(done, total, "checks", check),
         )

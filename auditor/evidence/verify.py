@@ -47,7 +47,7 @@ from distill.db import open_database
 from distill.errors import HeirloomError, ReportError
 from distill.files import file_digest, read_json
 from distill.store import Run
-from distill.types import Examples
+from distill.types import Examples, read_frame
 from distill.workspace import Workspace
 
 State = Literal["ok", "failed", "attested", "not checked"]
@@ -113,6 +113,7 @@ def verify_bundle(data: bytes, key: str | None = None, where: str = "The file") 
             run = _unpack(bundle, Path(folder), str(manifest.get("run", "")))
             lines += [_texts(bundle, manifest, chain, run), _labels(chain, run), _audit_sealed(chain, run)]
             lines += _answers(bundle, manifest, chain, run)
+            lines += _said_by_people(chain, run)
             lines += recompute(run)
         except HeirloomError as error:
             lines.append(Line("figures", "failed", str(error)))
@@ -137,6 +138,7 @@ def verify_run(workspace: Workspace, run: Run, key: str | None = None) -> Verifi
     root, written = merkle_root(text_leaves(run.examples.frame, salts)), answers_root(run, salts)
     lines.append(_texts_line(root, chain, run))
     lines += [_sealed_words("answers", written, chain, run)] if "answers" in _last_seal(chain) else []
+    lines += _said_by_people(chain, run)
     with tempfile.TemporaryDirectory(prefix="heirloom-verify-") as folder:
         copy = Run(Path(folder) / "runs" / run.id)
         copy.folder.parent.mkdir(parents=True)
@@ -297,6 +299,24 @@ def _labels(chain: list[Entry], run: Run) -> Line:
     if expected != labels_root(run):
         return Line("labels", "failed", "The synthetic labels are not the ones that were sealed.")
     return Line("labels", "ok", f"The synthetic labels are the sealed ones, root {str(expected)[:12]}….")
+
+
+def _said_by_people(chain: list[Entry], run: Run) -> list[Line]:
+    """Decisions and votes that figures rest on, against their entries in the chain."""
+    from auditor import votes
+    from auditor.review import records
+
+    found = []
+    for what, file, check in (
+        ("decisions", "decisions.parquet", records.untold),
+        ("votes", votes.FILE, votes.problems),
+    ):
+        path = run.folder / file
+        if path.exists():
+            wrong = check(read_frame(path), chain)
+            said = wrong[0] if wrong else f"every one of the {what} is the one in the chain"
+            found.append(Line(what, "failed" if wrong else "ok", f"{said[0].upper()}{said[1:]}."))
+    return found
 
 
 def _audit_sealed(chain: list[Entry], run: Run) -> Line:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from sqlalchemy import select
 
+from auditor.evidence.chain import Entry
 from auditor.evidence.keyed import matches
 from auditor.evidence.log import entries
 from auditor.review.tables import DecisionRow, ItemRow, PlanRow, StandingRow
@@ -83,6 +85,27 @@ def problems(workspace: Workspace, run_id: str) -> list[str]:
         if not same or not note or not edit:
             said.append(f"the decision on {item.row_id} by {made.reviewer} is not the one in the chain")
     said += [f"entry {seq} of the chain has no decision" for seq in chain]
+    return said
+
+
+def untold(frame: pd.DataFrame, chain: Sequence[Entry]) -> list[str]:
+    """One sentence for each row of decisions.parquet that the chain tells otherwise or lacks, and where one counts that should not."""
+    told = {}
+    for entry in chain:
+        if entry.action in {"decision", "adjudication"}:
+            key = tuple(entry.payload[name] for name in ("round", "row", "role", "revision"))
+            told[(entry.actor, *key)] = tuple(entry.payload[name] for name in ("kind", "label", "reason", "machine"))
+    said = []
+    for row in frame.to_dict(orient="records"):
+        key = (row["reviewer"], row["round"], row["row_id"], row["role"], row["revision"])
+        label = None if row["label"] < 0 else row["label"]
+        if told.pop(key, None) != (row["kind"], label, row["reason"], row["machine_label"]):
+            said.append(f"the decision on {row['row_id']} by {row['reviewer']} is not the one in the chain")
+    if len(frame) and not said:
+        keys = ["round", "row_id", "reviewer", "role"]
+        last = frame.groupby(keys)["revision"].transform("max") == frame["revision"]
+        if not (frame["standing"] == (last & (frame["kind"] != "undo"))).all():
+            said.append("a decision counts that was taken back, or one that stands does not count")
     return said
 
 
