@@ -1,7 +1,7 @@
 """Would something simpler have done? What each method cost to make, and which arm comes first by the reader's own weights.
 
 A score adds up what an arm gains over the teacher, in units that a reader can weigh against each other: one unit of quality is 5 %
-of the teacher's accuracy, one of speed, cost or size is a factor of two, one of bias is a gap smaller by 0.01. The teacher has 0.
+of the teacher's accuracy, one of speed, cost or memory is a factor of two, one of bias is a gap smaller by 0.01. The teacher has 0.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ CRITERIA = (
     Criterion("quality", "Quality", "accuracy_retention", "5 % of the teacher's accuracy", lambda v: (v - 100) / 5),
     Criterion("speed", "Speed", "latency_speedup", "twice as fast", _log2),
     Criterion("cost", "Cost", "cost_saving", "half the cost", lambda v: _log2(1 / (1 - v / 100)) if v < 100 else None),
-    Criterion("memory", "Size", "compression", "half the size on disk", _log2),
+    Criterion("memory", "Memory", "memory_ratio", "half the memory", _log2),
     Criterion("bias", "Bias", "gender_bias_change", "a gender gap smaller by 0.01", lambda v: -v / 0.01),
 )
 TOTAL_SAVING = "total_cost_saving"
@@ -118,13 +118,24 @@ def recommend(
     scores += [_score(lookup, arm, usable, weights, total) for arm in compared]
     ordered = tuple(sorted(scores, key=lambda score: -score.value))
     first = tuple(score.arm for score in ordered if not _apart(ordered[0], score))
-    return Recommendation(_sentence(ordered, first, label), first, ordered, left_out, without)
+    titles = {one.name: one.title for one in usable}
+    return Recommendation(_sentence(ordered, first, label, titles), first, ordered, left_out, without)
 
 
 def _criteria(lookup: Lookup, arms: Sequence[str]) -> list[Criterion]:
-    """The criteria; with prices of errors, cost is that of running and errors together, if every arm has it."""
-    total = bool(arms) and all(lookup(TOTAL_SAVING, arm) is not None for arm in arms)
-    return [replace(one, measure=TOTAL_SAVING) if total and one.name == "cost" else one for one in CRITERIA]
+    """The criteria as these arms can be weighed: with prices of errors, cost is that of running and errors together, if every arm has
+    it; where memory was not measured for every arm, the size on disk stands in."""
+
+    def all_have(name: str) -> bool:
+        return bool(arms) and all(lookup(name, arm) is not None for arm in arms)
+
+    total, memory = all_have(TOTAL_SAVING), all_have("memory_ratio")
+    by_name = {one.name: one for one in CRITERIA}
+    if total:
+        by_name["cost"] = replace(by_name["cost"], measure=TOTAL_SAVING)
+    if not memory:
+        by_name["memory"] = replace(by_name["memory"], title="Size on disk", measure="compression")
+    return list(by_name.values())
 
 
 def _units(lookup: Lookup, criterion: Criterion, arm: str) -> tuple[float, float, float] | None:
@@ -167,7 +178,9 @@ def _nothing(compared: Sequence[str], wanted: Sequence[Criterion]) -> str:
     return "Nothing is recommended, because none of the things you weigh was measured for every arm."
 
 
-def _sentence(ordered: Sequence[Score], first: Sequence[str], label: Callable[[str], str]) -> str:
+def _sentence(
+    ordered: Sequence[Score], first: Sequence[str], label: Callable[[str], str], titles: Mapping[str, str]
+) -> str:
     if len(first) > 1:
         names = [label(arm) for arm in first]
         sentence = f"By your weights it is a tie between {', '.join(names[:-1])} and {names[-1]}: their difference is within its interval."
@@ -177,5 +190,4 @@ def _sentence(ordered: Sequence[Score], first: Sequence[str], label: Callable[[s
         return "By your weights keep the teacher: no arm gains as much as it loses."
     behind = f", {best.value - second.value:.2f} units before {label(second.arm)}" if second else ""
     strongest = max(best.parts, key=lambda name: best.parts[name])
-    title = next(one.title for one in CRITERIA if one.name == strongest).lower()
-    return f"By your weights take {label(best.arm)}{behind}. What speaks for it most is {title}."
+    return f"By your weights take {label(best.arm)}{behind}. What speaks for it most is {titles[strongest].lower()}."

@@ -13,13 +13,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
 from distill.errors import ModelError, StoreError, nearest
+from distill.events import now
 from distill.files import file_digest, read_json, write_json, write_text
 from distill.spec import SignalSpec
 from distill.store import TEACHER, ModelCard, Run
@@ -29,6 +31,7 @@ Format = Literal["onnx", "onnx-int8", "hf", "bundle", "bundle-int8"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 TEMPLATE = Path(__file__).with_name("standalone") / "predict.py.txt"  # no module of ours: it runs elsewhere
 SUMS = "SHA256SUMS"
+EXPORTS = "exports.jsonl"
 SAME = 0.999  # of fp32 predictions, else nothing is handed over
 SINGLES = 50  # texts answered one by one for the latency
 TEXTS = 1_000  # test texts that are compared at most
@@ -92,7 +95,29 @@ def export(run: Run, arm: str, form: str, target: Path, *, seed: int | None = No
         write_json(folder / "verified.json", asdict(found))
         write_sums(folder)
         folder.rename(target)
+    _record(run, found)
     return found
+
+
+def exports(run: Run) -> list[tuple[str, Verified]]:
+    """When each model of a run was exported and what was measured of it, the last of each arm, seed and format; lines that are torn are left out."""
+    path = run.folder / EXPORTS
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    found: dict[tuple[str, int, str], tuple[str, Verified]] = {}
+    for line in lines:
+        try:
+            value = json.loads(line)
+            one = Verified(**{field.name: value[field.name] for field in fields(Verified)})
+            found[one.arm, one.seed, one.format] = (str(value["at"]), one)
+        except (ValueError, KeyError, TypeError):
+            continue
+    return list(found.values())
+
+
+def _record(run: Run, found: Verified) -> None:
+    """Keep what was measured with the run, for the page Compare; a run that cannot be written to is exported all the same."""
+    with suppress(OSError), (run.folder / EXPORTS).open("a", encoding="utf-8") as log:
+        log.write(json.dumps({"at": now(), **asdict(found)}) + "\n")
 
 
 def model_of(run: Run, arm: str, seed: int | None) -> ModelCard:

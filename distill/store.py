@@ -16,6 +16,7 @@
     predictions/NAME/SEED.SET.parquet      SET is dev, test, items or pool (the candidate alone); the teacher is "teacher", seed 0
     timings.parquet     raw timings
     resources.json      hardware, memory, training seconds
+    exports.jsonl       what was measured of each model that was exported; appended only, and as little part of the manifest as events
     audit.json          the AuditReport
     manifest.json       digests of all of the above; written last, so its presence means 'complete'
 
@@ -182,7 +183,15 @@ class Run:
 
     def write_manifest(self) -> None:
         """Write the digests of every artefact, last of all: from now on the run is complete."""
-        left_out = {"manifest.json", "process.json", "cancel", "events.jsonl", "worker.log", "seal.json"}
+        left_out = {
+            "manifest.json",
+            "process.json",
+            "cancel",
+            "events.jsonl",
+            "worker.log",
+            "seal.json",
+            "exports.jsonl",
+        }
         files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.name not in left_out)
         kept = [p for p in files if not p.name.startswith(".") and "checkpoint" not in p.parts]
         digests = {str(p.relative_to(self.folder)): file_digest(p) for p in kept}

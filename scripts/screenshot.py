@@ -35,6 +35,7 @@ PAGES = {
     "bias": "bias",
     "alternatives": "alternatives",
     "lineage": "lineage",
+    "suitability": "suitability",
     "review": "review",
     "report": "report",
     "wizard": "",

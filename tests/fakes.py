@@ -362,6 +362,7 @@ def _resources(spec: RunSpec, levels: Mapping[str, Level]) -> dict[str, Any]:
         "device": "cpu",
         "hardware": {"cpu": "fake 2-core machine", "cores": 2, "memory_bytes": 8_000_000_000, "gpus": []},
         "peak_memory_bytes": {name: round(4e8 * (0.4 + _level(name, kind, levels).size)) for name, kind in names},
+        "model_memory_bytes": {name: round(4e8 * _level(name, kind, levels).size) for name, kind in names},
         "seconds": {"teacher": 95.0, "labels": 19.0, "students": 96.0, "predictions": 14.0, "timings": 20.0},
     }
 

@@ -9,6 +9,7 @@ from auditor.types import CheckResult, Finding, Measure
 from distill.plugins import BOTH, NoOptions
 from distill.store import TEACHER, ModelCard
 
+_MEMORY = ("peak_memory_bytes", "model_memory_bytes")
 TOO_SMALL = 95.0  # % fewer parameters, beyond which publications warn of a major drop in quality
 
 
@@ -22,13 +23,14 @@ TOO_SMALL = 95.0  # % fewer parameters, beyond which publications warn of a majo
         "parameters": "Number of weights.",
         "peak_memory_bytes": "Largest memory while it predicted.",
         "compression": "The teacher's bytes divided by the arm's.",
+        "memory_ratio": "Memory that the teacher adds to a bare process while it answers, divided by what the arm adds.",
         "parameters_removed": "Share of the teacher's parameters that are gone, in %.",
     },
 )
 def size(audit: AuditInput, options: NoOptions) -> CheckResult:
     """Bytes, parameters, memory and their relation to the teacher's."""
-    memory = audit.run.json("resources").get("peak_memory_bytes") or {}
-    memory = memory if isinstance(memory, dict) else {}
+    resources = audit.run.json("resources")
+    memory, added = ({**found} if isinstance(found := resources.get(name), dict) else {} for name in _MEMORY)
     first: dict[str, ModelCard] = {TEACHER: audit.teacher_card}
     for card in audit.cards:
         first.setdefault(card.name, card)
@@ -36,7 +38,7 @@ def size(audit: AuditInput, options: NoOptions) -> CheckResult:
     for arm, card in first.items():
         measures += _own(arm, card, memory.get(arm))
         if arm != TEACHER:
-            measures += _against_teacher(arm, card, audit.teacher_card)
+            measures += _against_teacher(arm, card, audit.teacher_card) + _memory(arm, added)
     removed = [m for m in measures if m.name == "parameters_removed" and m.arm == audit.spec.candidate]
     findings = [_too_small(m) for m in removed if m.value is not None and m.value > TOO_SMALL]
     return CheckResult(name="size", measures=tuple(measures), findings=tuple(findings))
@@ -64,6 +66,14 @@ def _against_teacher(arm: str, card: ModelCard, teacher: ModelCard) -> list[Meas
         removed = 100 * (1 - card.parameters / teacher.parameters)
         measures.append(Measure(name="parameters_removed", value=removed, unit="%", **common))
     return measures
+
+
+def _memory(arm: str, added: dict[str, Any]) -> list[Measure]:
+    mine, teacher = added.get(arm), added.get(TEACHER)
+    if not mine or not teacher:  # not measured, or so little that the process did not grow
+        return []
+    common: dict[str, Any] = {"arm": arm, "versus": TEACHER, "n": 1, "unit": "×", "higher_is_better": True}
+    return [Measure(name="memory_ratio", value=float(teacher) / float(mine), **common)]
 
 
 def _too_small(measure: Measure) -> Finding:

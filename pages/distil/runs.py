@@ -155,6 +155,8 @@ def _figures(line: RunLine) -> str:
         parts_.append(f"{noun} **{words.written(line.kept)}**")
     if line.speedup:
         parts_.append(f"**{words.written(line.speedup)}** faster")
+    if line.money:
+        parts_.append(f"errors and running **{figures.money(line.money.value)}** for 1,000")
     if line.bias:
         parts_.append(f"bias {figures.figure(line.bias.value, sign=True)}")
     return " · ".join(parts_)
@@ -206,6 +208,12 @@ def _plot(lines: list[RunLine]) -> go.Figure:
 
 
 def _table(lines: list[RunLine]) -> pd.DataFrame:
+    """One row a run; with prices of errors in any of them also money, the cheapest first and runs without prices last."""
+    priced = any(line.money for line in lines)
+    if priced:
+        lines = sorted(
+            lines, key=lambda line: line.money.value if line.money and line.money.value is not None else float("inf")
+        )
     return pd.DataFrame(
         [
             {
@@ -213,6 +221,7 @@ def _table(lines: list[RunLine]) -> pd.DataFrame:
                 "verdict": f"{palette.STATE_MARKS[line.answer]} {words.VERDICT_WORDS[line.answer]}",
                 "quality kept": words.with_interval(line.kept),
                 "speed": words.with_interval(line.speedup),
+                **(_priced(line) if priced else {}),
                 "change of gender gap": words.with_interval(line.bias),
                 "candidate": words.arm_name(line.candidate),
                 "id": line.id,
@@ -220,3 +229,11 @@ def _table(lines: list[RunLine]) -> pd.DataFrame:
             for line in lines
         ]
     )
+
+
+def _priced(line: RunLine) -> dict[str, str]:
+    """What errors and running cost by the run's own prices of errors."""
+    return {
+        "running and errors, 1,000 answers": words.with_interval(line.money),
+        "saved of the teacher's": words.with_interval(line.saved),
+    }

@@ -94,6 +94,8 @@ def _scores(audit: Audited, found: Recommendation, spec: RunSpec) -> None:
             "Weighted gain over the teacher in units, with its interval. The errors are taken as independent, so a tie is said "
             "rather too often than too seldom."
         )
+        if not all(audit.measure("memory_ratio", s.arm) for s in found.scores if s.arm != TEACHER):
+            st.caption("Memory was not measured for every arm: the size on disk stands in for it.")
         if any(audit.measure(alternatives.TOTAL_SAVING, score.arm) for score in found.scores):
             st.caption(
                 "Cost is that of running and of errors, by your prices of errors; so errors count under Quality and under Cost."
@@ -104,11 +106,17 @@ def _scores(audit: Audited, found: Recommendation, spec: RunSpec) -> None:
 
 def _methods(audit: Audited, spec: RunSpec) -> None:
     st.subheader("Published, and measured here", anchor=False)
-    charts.frame(draw.method_table(audit, spec), key="methods")
+    charts.wrapped(draw.method_table(audit, spec), key="methods")
     st.caption(
         f"Published: claims of others, never a result of this run. {escaped(alternatives.ARTICLE)}. "
-        "Time and energy of making are a mean of one model, what it is made from included; energy is an estimate."
+        f"Training cost: of one model, a mean over seeds, what it is made from included. {escaped(_energy_told(audit), 500)}"
     )
+
+
+def _energy_told(audit: Audited) -> str:
+    """How the energy is known, in a sentence."""
+    found = next((m for m in audit.report.measures if m.name == "making_energy_kwh" and m.value is not None), None)
+    return f"Energy: {found.detail.get('method', '')}." if found else "Energy: not known."
 
 
 def _chart(audit: Audited, spec: RunSpec) -> None:

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from auditor.types import Finding
+from distill.export import Verified, exports
 from distill.spec import LANGUAGE_MODELS, RunSpec
 from distill.store import TEACHER
 from pages.ui import cache, cards, charts, frame, page, palette, parts, price_book, words
@@ -45,6 +46,7 @@ def render() -> None:
     _parent(audit, arm)
     _next(audit, run.id, arm)
     _arms(audit, spec)
+    _exported(exports(run), spec)
     if spec.task == LANGUAGE_MODELS:
         _choices(audit, spec)
     else:
@@ -139,12 +141,24 @@ def _arms(audit: Audited, spec: RunSpec) -> None:
         if spec.task == LANGUAGE_MODELS
         else ("Quality kept against the time of one answer")
     )
-    st.caption(f"{what}. The larger the mark, the dearer 1,000 texts.")
+    errors = ", your prices of errors included" if draw.ranked_cost(audit) == "total_cost_per_1k" else ""
+    st.caption(f"{what}. The larger the mark, the dearer 1,000 texts{errors}.")
     drawn = draw.arms_chart(audit, spec)
     if drawn is None:
         charts.frame(draw.arms_table(audit, spec), key="arms_only_table")
         return
     charts.show(*drawn, key="arms", says="Quality kept in per cent of the teacher against latency, one mark an arm.")
+
+
+def _exported(found: list[tuple[str, Verified]], spec: RunSpec) -> None:
+    """What was measured of exported models, each alone in a process of its own: what a phone or a small box would run."""
+    if not found:
+        return
+    st.subheader("Exported", anchor=False)
+    st.caption(
+        "What a phone or a small box would run, measured when it was exported: predict.py in a process of its own, one thread, no torch."
+    )
+    charts.frame(draw.exported_table(found, spec), key="exported")
 
 
 def _choices(audit: Audited, spec: RunSpec) -> None:

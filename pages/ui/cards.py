@@ -21,7 +21,10 @@ def four(audit: Audited, spec: RunSpec, arm: str) -> None:
     with st.container(horizontal=True, gap="small", key="cards"):
         _card("Quality kept", *_quality(audit, arm), claim=("accuracy_retention", kind))
         _card("Speed gained", *_speed(audit, arm), claim=("latency_speedup", kind))
-        _card("Cost saved", *_cost(audit, arm), claim=("cost_saving", kind))
+        if audit.measure("total_cost_saving", arm) is not None:
+            _card("Cost saved, errors included", *_cost_of_errors(audit, arm), claim=("total_cost_saving", kind))
+        else:
+            _card("Cost saved", *_cost(audit, arm), claim=("cost_saving", kind))
         _card("Size", *_size(audit, arm), claim=("compression", kind))
 
 
@@ -78,6 +81,13 @@ def _cost(audit: Audited, arm: str) -> tuple[str, str, str, str]:
     unit = "per million texts" if tiny else "per 1,000 texts"
     detail = f"{_change(audit, 'cost_per_1k', arm, write)} {unit}" if saved else "no model could be timed"
     return words.written(saved), words.written_interval(saved), detail, words.meaning_of("cost_saving")
+
+
+def _cost_of_errors(audit: Audited, arm: str) -> tuple[str, str, str, str]:
+    """With prices of errors, what is saved is counted on running and errors together."""
+    saved = audit.measure("total_cost_saving", arm)
+    detail = f"{_change(audit, 'total_cost_per_1k', arm, figures.money)} per 1,000 texts"
+    return words.written(saved), words.written_interval(saved), detail, words.meaning_of("total_cost_saving")
 
 
 def _size(audit: Audited, arm: str) -> tuple[str, str, str, str]:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from auditor.types import Measure
 from pages.ui.palette import FAINT, FAINT_STRONG, GRID
-from pages.ui.text import one_line
+from pages.ui.text import escaped, one_line
 
 _CONFIG: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False}
 
@@ -86,6 +86,12 @@ def frame(table: pd.DataFrame, *, key: str, columns: dict[str, Any] | None = Non
         column_config=columns,
         height=height if height is not None else "auto" if len(shown) > 12 else "content",
     )
+
+
+def wrapped(table: pd.DataFrame, *, key: str) -> None:
+    """A short table whose cells are sentences: they wrap, where :func:`frame` would cut them off. Nothing in it is read as Markdown."""
+    with st.container(key=key):
+        st.table(table.map(lambda cell: escaped(cell, 400)), border="horizontal", hide_index=True)
 
 
 def end_labels(figure_: go.Figure, ends: list[tuple[str, float, str]]) -> None:

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from auditor.types import Measure
+from distill.export import Verified
 from distill.spec import LANGUAGE_MODELS, RunSpec
 from distill.store import TEACHER
 from pages.ui import charts, figures, palette, words
@@ -80,8 +81,13 @@ def _arm_row(audit: Audited, arm: str) -> dict[str, Any] | None:
     kept = (100.0, None, None) if arm == TEACHER else _kept(audit, arm)
     if latency is None or latency.value is None or kept is None or kept[0] is None:
         return None
-    cost = audit.measure("cost_per_1k", arm)
+    cost = audit.measure(ranked_cost(audit), arm)
     return {"arm": arm, "latency": latency.value, "kept": kept, "cost": cost.value if cost else None}
+
+
+def ranked_cost(audit: Audited) -> str:
+    """The measure that arms are ranked by where money counts: running and errors together where the reader has given prices of errors."""
+    return "total_cost_per_1k" if audit.measure("total_cost_per_1k", TEACHER) else "cost_per_1k"
 
 
 def _kept(audit: Audited, arm: str) -> tuple[float | None, float | None, float | None] | None:
@@ -96,7 +102,7 @@ def arms_table(audit: Audited, spec: RunSpec) -> pd.DataFrame:
         "accuracy", "macro_f1", "accuracy_retention", "agreement", "ece", "latency_p50_ms", "latency_p95_ms",
         "throughput_per_s", "token_agreement", "kl_divergence", "perplexity_on_teacher", "time_to_first_token_p50_ms",
         "time_per_output_token_p50_ms", "tokens_per_s", "cost_per_1k_tokens", "cost_per_1k", "error_cost_per_1k", "total_cost_per_1k",
-        "worst_slice", "worst_text_slice", "size_bytes",
+        "energy_per_1k_wh", "worst_slice", "worst_text_slice", "size_bytes",
     )  # fmt: skip
     rows = []
     for arm in arms_of(audit, spec):
@@ -104,6 +110,26 @@ def arms_table(audit: Audited, spec: RunSpec) -> pd.DataFrame:
         rows.append({"arm": arm_label(spec, arm), **{words.word_of(n).name: _cell(m) for n, m in found.items()}})
     table = pd.DataFrame(rows)
     return table[[c for c in table.columns if c == "arm" or (table[c] != figures.NOTHING).any()]]
+
+
+def exported_table(found: Sequence[tuple[str, Verified]], spec: RunSpec) -> pd.DataFrame:
+    """Exported models, one a row: whether they answer as their arm does, and how they do by themselves."""
+    return pd.DataFrame(
+        [
+            {
+                "arm": arm_label(spec, one.arm),
+                "format": one.format,
+                "the arm's label": f"{figures.figure(100 * one.agreement, places=2)} % of {figures.count(one.texts)}",
+                "probabilities apart, mean / most": f"{one.mean_difference:.1e} / {one.largest_difference:.1e}",
+                "first answer, s": figures.figure(one.cold_start_seconds),
+                "one text, one thread, ms": figures.figure(one.latency_ms),
+                "peak memory": figures.size(one.peak_memory_bytes),
+                "on disk": figures.size(one.bytes),
+                "exported": at[:16].replace("T", " "),
+            }
+            for at, one in found
+        ]
+    )
 
 
 def _cell(measure: Measure | None) -> str:

@@ -19,6 +19,8 @@ QUALITY = ("accuracy_retention", "agreement")
 SPEED = ("latency_speedup",)
 UNDER_WAY = "under way"
 BIAS = ("gender_bias_change",)
+SAVED = ("total_cost_saving",)
+MONEY = ("total_cost_per_1k",)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class RunLine:
         kept: share of the teacher's accuracy (agreement where no human label stands behind it) that the candidate keeps.
         spend: USD that a teacher over the network has taken so far; None where nobody is paid.
         speedup: teacher's batch-1 latency over the candidate's.
+        saved, money: share saved of running and errors together, and USD of both for 1,000 answers; None without prices of errors.
     """
 
     id: str
@@ -52,6 +55,8 @@ class RunLine:
     gates: tuple[GateResult, ...]
     parent: str | None
     spend: float | None = None
+    saved: Measure | None = None
+    money: Measure | None = None
 
     @property
     def active(self) -> bool:
@@ -129,6 +134,8 @@ def make_line(run: Run, status: Status) -> RunLine:
         kept=first_measure(report, QUALITY, candidate),
         speedup=first_measure(report, SPEED, candidate),
         bias=first_measure(report, BIAS, candidate),
+        saved=first_measure(report, SAVED, candidate),
+        money=first_measure(report, MONEY, candidate),
         gates=report.gates if report else (),
         parent=run.spec.parent,
         spend=progress.spend if progress else None,

@@ -79,3 +79,22 @@ def test_what_making_cost_counts_labels_and_says_that_energy_is_an_estimate(tmp_
     assert value(one(result, "making_seconds", "distilled")) > value(one(result, "making_seconds", "undistilled"))
     energy = one(result, "making_energy_kwh", "distilled")
     assert not energy.exact and value(energy) > 0
+
+
+def test_memory_is_weighed_where_it_was_measured_for_every_arm_and_else_the_size_on_disk() -> None:
+    small, large = _arm(98, 2), _arm(98, 2)
+    disk = {"small": {**small, "compression": (4, 4, 4)}, "large": {**large, "compression": (1, 1, 1)}}
+    found = recommend(_lookup(disk), list(disk), {"memory": 1})
+    assert found.first == ("small",) and found.scores[0].parts == {"memory": pytest.approx(2)}
+    memory = {
+        "small": {**disk["small"], "memory_ratio": (1, 1, 1)},
+        "large": {**disk["large"], "memory_ratio": (8, 8, 8)},
+    }
+    assert recommend(_lookup(memory), list(memory), {"memory": 1}).first == ("large",)
+    del memory["small"]["memory_ratio"]
+    assert recommend(_lookup(memory), list(memory), {"memory": 1}).first == ("small",)
+
+
+def test_what_speaks_for_an_arm_is_named_as_it_was_weighed() -> None:
+    figures = {"small": {**_arm(98, 1), "compression": (16.0, 16.0, 16.0)}}
+    assert "size on disk" in recommend(_lookup(figures), ["small"], {"quality": 1, "memory": 5}).sentence

@@ -9,7 +9,7 @@ import pytest
 
 from distill.engine.memory import MemoryFacts
 from distill.errors import ModelError, StoreError
-from distill.export import FORMATS, export
+from distill.export import FORMATS, export, exports
 from distill.files import file_digest
 from distill.stages import run_stages
 from distill.store import Run
@@ -49,6 +49,18 @@ def test_a_bundle_answers_alone_and_lists_its_digests(run: Run, tmp_path: Path) 
     answers = [json.loads(line) for line in said.stdout.splitlines()]
     assert len(answers) == 2 and answers[0]["label"] in run.examples.labels
     assert len((folder / "predict.py").read_text().splitlines()) < 40
+
+
+def test_what_was_measured_stays_with_the_run_and_outside_its_manifest(run: Run, tmp_path: Path) -> None:
+    first = export(run, "distilled", "onnx", tmp_path / "a")
+    again = export(run, "distilled", "onnx", tmp_path / "b")
+    with (run.folder / "exports.jsonl").open("a") as log:
+        log.write('{"arm": "torn')
+    kept = {(one.arm, one.format): one for _, one in exports(run)}
+    assert kept["distilled", "onnx"] == again and again.agreement == first.agreement
+    run.write_manifest()
+    assert "exports.jsonl" not in (run.folder / "manifest.json").read_text()
+    (run.folder / "manifest.json").unlink()
 
 
 @pytest.mark.parametrize("form", [form for form in FORMATS if not form.startswith("bundle")])

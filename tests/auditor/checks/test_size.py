@@ -14,6 +14,7 @@ def test_bytes_parameters_memory_and_ratio(tmp_path: Path) -> None:
     assert value(one(result, "compression", "distilled")) == pytest.approx(2, rel=1e-6)
     assert value(one(result, "parameters_removed", "distilled")) == pytest.approx(50)
     assert value(one(result, "peak_memory_bytes", TEACHER)) == pytest.approx(4e8 * 1.4)
+    assert value(one(result, "memory_ratio", "distilled")) == pytest.approx(2)
     assert not result.findings
 
 
