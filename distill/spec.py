@@ -95,6 +95,10 @@ class DataSpec(Part):
     personal_data: Literal["keep", "mask", "drop"] = Field(
         "keep", description="What to do with texts in which personal data are found, before the teacher sees them."
     )
+    personal_data_engine: Literal["rules", "presidio"] = Field(
+        "rules",
+        description="How they are found: own rules with check digits, or presidio beside them (names, places; you install it).",
+    )
     split: SplitSpec = SplitSpec()
 
 
@@ -406,6 +410,8 @@ class RunSpec(Part):
             ),
         }
         dump = self.model_dump(mode="json")
+        if dump["data"]["personal_data_engine"] == "rules":
+            del dump["data"]["personal_data_engine"]  # so that runs from before there was a choice keep their stages
         chosen = parts.get(stage, parts["students"])
         if "parent" in chosen and not self.label_version:
             chosen = tuple(part for part in chosen if part != "parent")

@@ -1,8 +1,10 @@
 """Was the exam in the textbook? Overlap of the frozen test with everything that teacher or student was trained on.
 
 A test row that the teacher saw while it was fine-tuned measures memory; a student trained on the teacher's answer to it repeats that:
-circular validation. Two views, as in Brown et al. 2020 (GPT-3, appendix C) and the data stage: shared 13-word runs, and near-duplicates
-by Jaccard similarity. Texts of the bias check are looked for as well. What lies in the teacher's own pre-training cannot be seen from here.
+circular validation. A pool row that the teacher was fine-tuned on flatters its labels: the review then finds fewer errors than elsewhere.
+Two views, as in Brown et al. 2020 (GPT-3, appendix C) and the data stage: shared 13-word runs, and near-duplicates by Jaccard
+similarity. The checks' own sentences are looked for everywhere. What lies in the teacher's pre-training, or what a teacher from elsewhere
+was fine-tuned on, cannot be seen from here.
 """
 
 from __future__ import annotations
@@ -23,6 +25,15 @@ from distill.types import Examples
 
 _WORD = re.compile(r"\w+")
 Text = tuple[str, str | None]
+TRAINING, SENTENCES = "teacher training", "check sentences"
+# in which texts which others are looked for
+LOOKED_FOR = {TRAINING: ("test", "pool", SENTENCES), "pool": ("test", SENTENCES), "test": (SENTENCES,)}
+UNSEEN = "What a teacher met in its pre-training cannot be seen from here."
+ACTIONS = {
+    "test": "Remove these texts from training, or test on texts that were written later.",
+    "pool": "Review labels of other pool texts: on these the teacher repeats what it was taught.",
+    SENTENCES: "Read the bias figures without these sentences, or take them out of the data.",
+}
 
 
 class ContaminationOptions(Part):
@@ -45,29 +56,36 @@ class ContaminationOptions(Part):
     },
 )
 def contamination(audit: AuditInput, options: ContaminationOptions) -> CheckResult:
-    """Overlap of test and bias sentences with the teacher's training rows and with the pool."""
-    exams = {"test": _texts(audit.test)}
+    """Overlap of test, pool and the checks' sentences with what was trained on, and of those sentences with the test."""
+    parts = {name: _texts(audit.examples.part(part)) for name, part in ((TRAINING, "train"), ("pool", "pool"))}
+    parts["test"] = _texts(audit.test)
     if len(audit.items):
         pairs = [pair if isinstance(pair, str) else None for pair in audit.items["pair"]]
-        exams["check sentences"] = list(zip(audit.items["text"], pairs, strict=True))
-    measures: list[Measure] = []
-    for source, rows in (("teacher training", audit.examples.part("train")), ("pool", audit.examples.part("pool"))):
-        if not len(rows):
-            continue
-        seen = _texts(rows)
-        runs = {run for text in seen for run in _runs(text, options.words)}
-        for exam, asked in exams.items():
-            group = f"{exam} in {source}"
-            shared = sum(any(run in runs for run in _runs(text, options.words)) for text in asked)
-            near = len(find_matches(seen, asked, options.similarity))
-            for name, count in (("shared_ngrams", shared), ("near_duplicates", near)):
-                interval = wilson(count, len(asked))
-                measures.append(
-                    measured(name, interval, "data", group=group, higher_is_better=False, detail={"texts": count})
-                )
-    if not measures:
+        parts[SENTENCES] = list(zip(audit.items["text"], pairs, strict=True))
+    if not parts[TRAINING] and not parts["pool"]:
         return CheckResult(name="contamination", skipped="the run trained nothing, so there are no training texts")
-    return CheckResult(name="contamination", measures=tuple(measures), findings=(_finding(measures, options),))
+    measures: list[Measure] = []
+    for source, exams in LOOKED_FOR.items():
+        seen = parts[source]
+        runs = {run for text in seen for run in _runs(text, options.words)}
+        for exam in exams:
+            asked = parts.get(exam, [])
+            if seen and asked:
+                measures += _overlap(f"{exam} in {source}", seen, runs, asked, options)
+    findings = _findings(measures, options, audit.teacher_card.trained_on > 0)
+    return CheckResult(name="contamination", measures=tuple(measures), findings=findings)
+
+
+def _overlap(
+    group: str, seen: list[Text], runs: set[int], asked: list[Text], options: ContaminationOptions
+) -> list[Measure]:
+    """Both views of one pair; ``runs`` are those of ``seen``."""
+    shared = sum(any(run in runs for run in _runs(text, options.words)) for text in asked)
+    near = len(find_matches(seen, asked, options.similarity))
+    return [
+        measured(name, wilson(count, len(asked)), "data", group=group, higher_is_better=False, detail={"texts": count})
+        for name, count in (("shared_ngrams", shared), ("near_duplicates", near))
+    ]
 
 
 def _texts(rows: Examples) -> list[Text]:
@@ -82,16 +100,34 @@ def _runs(text: Text, length: int) -> Iterator[int]:
         yield hash(" ".join(words[start : start + length]))
 
 
-def _finding(measures: list[Measure], options: ContaminationOptions) -> Finding:
-    worst = max(measures, key=lambda m: m.value or 0.0)
-    over = (worst.value or 0.0) > options.tolerated
+def _findings(measures: list[Measure], options: ContaminationOptions, tuned_here: bool) -> tuple[Finding, ...]:
+    """A warning for each set of texts that overlaps too much, by its worst overlap; one sentence where none does."""
+    worst: dict[str, Measure] = {}
+    for measure in measures:
+        exam = str(measure.group).partition(" in ")[0]
+        if exam not in worst or (measure.value or 0.0) > (worst[exam].value or 0.0):
+            worst[exam] = measure
+    over = [measure for measure in worst.values() if (measure.value or 0.0) > options.tolerated]
+    unseen = (
+        UNSEEN if tuned_here else f"{UNSEEN} Nor what this teacher was fine-tuned on: that was done before the run."
+    )
+    if not over:
+        return (_finding(max(worst.values(), key=lambda m: m.value or 0.0), options, unseen, warn=False),)
+    last = len(over) - 1
+    return tuple(
+        _finding(measure, options, unseen if place == last else "", warn=True) for place, measure in enumerate(over)
+    )
+
+
+def _finding(worst: Measure, options: ContaminationOptions, unseen: str, *, warn: bool) -> Finding:
     how = f"share a run of {options.words} words with" if worst.name == "shared_ngrams" else "nearly repeat"
     exam, _, source = str(worst.group).partition(" in ")
+    whose = exam if exam == SENTENCES else f"texts of the {exam}"
+    claim = f"{worst.detail['texts']:,} of {worst.n:,} {whose} ({share(worst.value)}) {how} a text of the {source}."
     return Finding(
         check="contamination",
-        severity="warning" if over else "info",
-        claim=f"{worst.detail['texts']:,} of {worst.n:,} texts of the {exam} ({share(worst.value)}) {how} a text of the {source}. "
-        "What a teacher met in its pre-training cannot be seen from here.",
+        severity="warning" if warn else "info",
+        claim=f"{claim} {unseen}".strip(),
         evidence=(worst,),
-        action="Remove these texts from training, or test on texts that were written later." if over else "",
+        action=ACTIONS[exam] if warn else "",
     )

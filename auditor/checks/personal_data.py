@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
@@ -11,20 +11,15 @@ from auditor.check import AuditInput, check
 from auditor.measuring import measured, share
 from auditor.stats.proportions import wilson
 from auditor.types import CheckResult, Finding
-from distill.data.personal import Span, find
-from distill.errors import DataError
+from distill.data.personal import PUBLIC, Engine, find_by
 from distill.plugins import BOTH
 from distill.spec import Part
-
-PUBLIC = {"handle"}  # written to be seen, unlike an address or a number
 
 
 class PersonalDataOptions(Part):
     """How personal data are looked for."""
 
-    engine: Literal["rules", "presidio"] = Field(
-        "rules", description="Own rules with checksums, or Microsoft's presidio."
-    )
+    engine: Engine = Field("rules", description="Own rules with check digits, or Microsoft's presidio beside them.")
     examples: int = Field(20, ge=0, description="How many row ids to list for each kind.")
 
 
@@ -37,14 +32,14 @@ class PersonalDataOptions(Part):
     measures={"personal_data": "Share of the texts given to the teacher in which personal data of a kind stand."},
 )
 def personal_data(audit: AuditInput, options: PersonalDataOptions) -> CheckResult:
-    """Share of the prompts (training rows and pool) with each kind; row ids in a table, texts nowhere."""
-    seen = audit.examples.part("train", "pool")
+    """Share of the prompts with each kind; row ids in a table, texts nowhere. The teacher is asked about dev and test as well."""
+    seen = audit.examples.part("train", "pool", "dev", "test")
     if not len(seen):
         return CheckResult(name="personal_data", skipped="the teacher was given no texts by this run")
-    spans = _find(seen.texts, options.engine, audit.spec.data.language)
+    spans = find_by(options.engine, seen.texts, audit.spec.data.language)
     if seen.pairs is not None:
         pairs = [pair if isinstance(pair, str) else "" for pair in seen.pairs]  # not every row has a second text
-        second = _find(pairs, options.engine, audit.spec.data.language)
+        second = find_by(options.engine, pairs, audit.spec.data.language)
         spans = [[*one, *two] for one, two in zip(spans, second, strict=True)]
     texts: Counter[str] = Counter(kind for found in spans for kind in {span.kind for span in found})
     measures = [
@@ -67,23 +62,3 @@ def personal_data(audit: AuditInput, options: PersonalDataOptions) -> CheckResul
     return CheckResult(
         name="personal_data", measures=tuple(measures), findings=(finding,), tables={"personal_data": rows}
     )
-
-
-def _find(texts: list[str], engine: str, language: str | None) -> list[list[Span]]:
-    return find(texts) if engine == "rules" else _presidio(texts, language or "en")
-
-
-def _presidio(texts: list[str], language: str) -> list[list[Span]]:
-    """Spans found by presidio-analyzer, which is installed by the user because it brings a language model of its own."""
-    try:
-        from presidio_analyzer import AnalyzerEngine  # type: ignore[import-not-found, unused-ignore]
-    except ImportError as error:
-        raise DataError(
-            "The personal-data check is set to presidio, which is not installed.",
-            hint="pip install presidio-analyzer and a spaCy model, or set engine: rules.",
-        ) from error
-    analyzer = AnalyzerEngine()
-    return [
-        [Span(r.start, r.end, r.entity_type.lower()) for r in analyzer.analyze(text=text, language=language)]
-        for text in texts
-    ]

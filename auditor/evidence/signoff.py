@@ -98,7 +98,8 @@ def sign_off(workspace: Workspace, run: Run, state: State, by: str, reason: str)
             )
         if state == "approved" and same_person(by) == same_person(now.by):
             raise ReportError(
-                f"{by} signed this report as reviewed and cannot approve it as well.", hint="Let somebody else approve it."
+                f"{by} signed this report as reviewed and cannot approve it as well.",
+                hint="Let somebody else approve it.",
             )
         append(session, run.id, by, ACTION, {"state": state, "reason": reason})
     sign_head(workspace, run)

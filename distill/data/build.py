@@ -115,12 +115,12 @@ def _personal_data(rows: Rows, spec: DataSpec) -> dict[str, Any]:
         if frame[column].isna().all():
             continue
         texts = ["" if t is None else str(t) for t in frame[column]]
-        spans = personal.find(texts)
+        spans = personal.find_by(spec.personal_data_engine, texts, spec.language)
         by_row |= np.array([bool(found) for found in spans], dtype=np.bool_)
         for kind, n in personal.count(spans).items():
             kinds[kind] = kinds.get(kind, 0) + n
         if spec.personal_data == "mask":
-            frame[column] = np.array(personal.mask_all(texts), dtype=object)
+            frame[column] = np.array(personal.masked(texts, spans), dtype=object)
     total = int(by_row.sum())
     if spec.personal_data == "drop":
         rows.drop(by_row, "personal data")

@@ -12,10 +12,12 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+Engine = Literal["rules", "presidio"]
+PUBLIC = {"handle"}  # written to be seen, unlike an address or a number
 SEPARATOR = "\x1e\n\x1e"
 _DNI = "TRWAGMYFPDXBNJZSQVHLCKE"
 _IBAN_LENGTH = {
@@ -259,6 +261,26 @@ def find(texts: Sequence[str]) -> list[list[Span]]:
     return out
 
 
+def find_by(engine: Engine, texts: Sequence[str], language: str | None) -> list[list[Span]]:
+    """As :func:`find`; with presidio, what the rules found and what presidio finds beside it (names, places …).
+
+    Raises:
+        DataError: presidio is asked for and not installed.
+    """
+    found = find(texts)
+    if engine == "rules":
+        return found
+    from distill.data.presidio import find_presidio
+
+    return [_beside(mine, more) for mine, more in zip(found, find_presidio(texts, language), strict=True)]
+
+
+def _beside(mine: list[Span], more: list[Span]) -> list[Span]:
+    """``mine`` and those of ``more`` that overlap with none of them."""
+    free = [span for span in more if all(span.end <= one.start or span.start >= one.end for one in mine)]
+    return sorted([*mine, *free])
+
+
 def mask(text: str, spans: Sequence[Span]) -> str:
     """``text`` with each span replaced by its kind in brackets, such as '[email]'."""
     parts, end = [], 0
@@ -281,6 +303,11 @@ def mask_all(texts: Sequence[str]) -> list[str]:
                 rows_left.append(row)
         rows = rows_left
     return out
+
+
+def masked(texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> list[str]:
+    """All texts with their spans masked, and whatever the rules find in what is left."""
+    return mask_all([mask(text, found) for text, found in zip(texts, spans, strict=True)])
 
 
 def count(spans: Sequence[Sequence[Span]]) -> dict[str, int]:

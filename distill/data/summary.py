@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from distill.data import personal
 from distill.data.table import Table, as_text, blank
 from distill.spec import Columns
 from distill.types import Strings
@@ -124,7 +125,7 @@ def profile(data: Table | pd.DataFrame, columns: Columns | None = None, preview:
 
     Returns:
         JSON: rows, columns (name, type, filled, distinct, example), mapping, balance, unlabelled, lengths, the counts of
-        :func:`duplicates`, empty_texts, huge_texts, groups, splits, preview, notes.
+        :func:`duplicates`, empty_texts, huge_texts, groups, splits, personal (see :func:`personal_data`), preview, notes.
 
     Raises:
         DataError: a mapped column is not there.
@@ -151,9 +152,29 @@ def profile(data: Table | pd.DataFrame, columns: Columns | None = None, preview:
         "huge_texts": sum(len(t) >= LONG_TEXT for t in kept),
         "groups": {name: counts(as_text(table.column(name, "groups"))) for name in mapping.groups},
         "splits": counts(as_text(table.column(split, "split"))) if split else {},
+        "personal": personal_data(kept),
         "preview": [[_short(v) for v in row] for row in table.frame.head(preview).to_numpy(dtype=object).tolist()],
         "notes": list(table.notes),
     }
+
+
+def personal_data(texts: Sequence[str], most: int = 12) -> dict[str, Any]:
+    """Likely personal data in texts, for a person to look at: nothing of it stands here in clear.
+
+    Returns:
+        JSON: rows (texts with any), private (texts with more than public handles), kinds, and ``examples``: kind and masked text, kinds that
+        are not public first.
+    """
+    spans = personal.find(texts)
+    hits = [(text, found) for text, found in zip(texts, spans, strict=True) if found]
+    private = [(text, found) for text, found in hits if any(span.kind not in personal.PUBLIC for span in found)]
+    shown = [*private, *(hit for hit in hits if all(span.kind in personal.PUBLIC for span in hit[1]))][:most]
+    clear = personal.masked([text for text, _ in shown], [found for _, found in shown])
+    examples = [
+        {"kind": ", ".join(dict.fromkeys(span.kind for span in found)), "text, masked": _short(text)}
+        for (_, found), text in zip(shown, clear, strict=True)
+    ]
+    return {"rows": len(hits), "private": len(private), "kinds": personal.count(spans), "examples": examples}
 
 
 def _longest(frame: pd.DataFrame) -> str | None:

@@ -263,11 +263,29 @@ def _evidence(found: dict[str, Any]) -> None:
             charts.show(
                 *_bars(counted, "rows"), key=f"group_{name}", says=f"How many rows each value of {one_line(name)} has."
             )
+    _personal(found["personal"])
     st.subheader("First rows", anchor=False)
     names = [column["name"] for column in found["columns"]]
     charts.frame(pd.DataFrame(found["preview"], columns=names), key="preview", height=320)
     with st.expander("Columns", icon=":material/table_rows:"):
         charts.frame(pd.DataFrame(found["columns"]), key="columns_table")
+
+
+def _personal(found: dict[str, Any]) -> None:
+    """Likely personal data by kind, with masked examples, and where to say what happens to them."""
+    if not found["rows"]:
+        return
+    beyond = f", {figures.count(found['private'])} of them beyond public handles" if found["private"] else ""
+    with st.expander(
+        f"Likely personal data in {figures.count(found['rows'])} rows{beyond}",
+        icon=":material/shield_person:",
+        expanded=bool(found["private"]),
+    ):
+        kinds = ", ".join(f"{figures.count(n)} {kind.replace('_', ' ')}" for kind, n in found["kinds"].items())
+        st.caption(
+            f"Found: {kinds}. New run asks whether to keep them, mask them or drop the rows before the teacher sees them."
+        )
+        charts.frame(pd.DataFrame(found["examples"]), key="personal_table")
 
 
 def _bars(counted: dict[str, int], unit: str) -> tuple[go.Figure, pd.DataFrame]:

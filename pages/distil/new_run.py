@@ -158,12 +158,18 @@ def _data() -> None:
         draft.values()["task"] = _registered(
             TASKS, "Task", draft.values().get("task", "classification"), draft.key("task")
         )
-    drawn = forms.draw(DataSpec, data, draft.key("data"), only=("max_rows", "language", "personal_data"), columns=3)
+    drawn = forms.draw(
+        DataSpec,
+        data,
+        draft.key("data"),
+        only=("max_rows", "language", "personal_data", "personal_data_engine"),
+        columns=4,
+    )
     st.markdown("**Split**", help="Seeded and stratified. The test rows are frozen before the teacher is asked.")
     split = forms.draw(SplitSpec, data.get("split") or {}, draft.key("split"), columns=3)
     draft.values()["data"] = {
         **data,
-        **{name: drawn[name] for name in ("max_rows", "language", "personal_data")},
+        **{name: drawn[name] for name in ("max_rows", "language", "personal_data", "personal_data_engine")},
         "split": split,
     }
 

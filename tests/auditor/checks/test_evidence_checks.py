@@ -16,6 +16,8 @@ from auditor.checks.contamination import ContaminationOptions
 from auditor.checks.languages import LanguagesOptions, detect
 from auditor.checks.personal_data import PersonalDataOptions
 from auditor.types import CheckResult
+from distill.data import presidio
+from distill.data.personal import find_by
 from distill.errors import DataError
 from distill.store import Run
 from distill.types import Examples
@@ -61,6 +63,26 @@ def test_a_planted_overlap_is_counted_exactly(run: Run) -> None:
     assert value(stricter, "shared_ngrams", "test in teacher training")[0] == 0
 
 
+def test_a_pool_text_that_the_teacher_was_tuned_on_is_counted_and_warned_of(run: Run) -> None:
+    taught = [" ".join(f"w{row}x{word}" for word in range(14)) for row in range(20)]
+    rewrite(run, {"train": taught, "pool": [f"{text} indeed" for text in taught]})
+    found = result(run, "contamination")
+    pool = len(run.examples.part("pool"))
+    assert value(found, "shared_ngrams", "pool in teacher training")[0] == pytest.approx(20 / pool)
+    assert value(found, "near_duplicates", "pool in teacher training")[0] >= 20 / pool
+    warnings = [f.claim for f in found.findings if f.severity == "warning"]
+    assert any("texts of the pool" in claim and "the teacher training" in claim for claim in warnings)
+
+
+def test_sentences_of_a_check_are_looked_for_in_training_pool_and_test(tmp_path: Path) -> None:
+    run = make_fake_run(tmp_path, with_items=True)
+    sentence = str(AuditInput(run).items["text"].iloc[0])
+    rewrite(run, {"test": [sentence], "pool": [sentence], "train": [sentence]})
+    found = result(run, "contamination")
+    for source in ("teacher training", "pool", "test"):
+        assert value(found, "near_duplicates", f"check sentences in {source}")[0] > 0, source
+
+
 def test_a_near_duplicate_of_a_short_text_is_found(run: Run) -> None:
     rewrite(run, {"test": ["The crew of flight 77 was lovely!"], "pool": ["the crew of flight 77 was  lovely"]})
     share, n = value(result(run, "contamination"), "near_duplicates", "test in pool")
@@ -70,24 +92,52 @@ def test_a_near_duplicate_of_a_short_text_is_found(run: Run) -> None:
 def test_personal_data_are_counted_and_never_shown(run: Run) -> None:
     rewrite(run, {"pool": ["write to ada@example.org", "my card is 4111 1111 1111 1111", "nothing here"]})
     found = result(run, "personal_data")
-    assert value(found, "personal_data", "kind=email")[0] == pytest.approx(1 / 360)
+    assert value(found, "personal_data", "kind=email")[0] == pytest.approx(1 / len(run.examples))
     assert found.findings[0].severity == "warning"
     assert "ada@example.org" not in found.model_dump_json()
     assert "4111" not in found.model_dump_json()
 
 
+def test_texts_of_the_test_are_prompts_too(run: Run) -> None:
+    rewrite(run, {"test": ["my IBAN is DE89370400440532013000"]})
+    assert value(result(run, "personal_data"), "personal_data", "kind=iban")[0] == pytest.approx(1 / len(run.examples))
+
+
 def test_presidio_is_used_when_it_is_there_and_missed_in_one_sentence(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(presidio, "_analyzer", presidio._analyzer.__wrapped__)
     monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
     with pytest.raises(DataError, match="not installed"):
         result(run, "personal_data", engine="presidio")
-    fake = ModuleType("presidio_analyzer")
-    hit = SimpleNamespace(start=0, end=3, entity_type="PERSON")
-    fake.AnalyzerEngine = lambda: SimpleNamespace(analyze=lambda **_: [hit])  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "presidio_analyzer", fake)
-    assert value(result(run, "personal_data", engine="presidio"), "personal_data", "kind=person")[0] == 1.0
+    hit = SimpleNamespace(start=15, end=18, entity_type="PERSON", score=0.9)
+    unsure = SimpleNamespace(start=20, end=22, entity_type="US_BANK_NUMBER", score=0.05)
+    install_presidio(monkeypatch, [hit, unsure], models=["en_core_web_sm"])
+    found = result(run, "personal_data", engine="presidio")
+    assert value(found, "personal_data", "kind=person")[0] == 1.0
+    assert not [m for m in found.measures if m.group == "kind=us_bank_number"]
     assert PersonalDataOptions().engine == "rules"
+
+
+def test_presidio_without_a_model_of_the_language_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presidio, "_analyzer", presidio._analyzer.__wrapped__)
+    install_presidio(monkeypatch, [], models=["de_core_news_sm"])
+    with pytest.raises(DataError, match="no spaCy model for the language 'en'"):
+        find_by("presidio", ["a text"], "en")
+
+
+def install_presidio(monkeypatch: pytest.MonkeyPatch, hits: list[SimpleNamespace], models: list[str]) -> None:
+    """Stand-ins for presidio and spaCy with the calls that are made of them."""
+    analyzer, engines, spacy = ModuleType("presidio_analyzer"), ModuleType("nlp_engine"), ModuleType("spacy")
+    spacy.util = SimpleNamespace(get_installed_models=lambda: models)  # type: ignore[attr-defined]
+    engines.NlpEngineProvider = lambda **_: SimpleNamespace(create_engine=lambda: None)  # type: ignore[attr-defined]
+    registry = SimpleNamespace(remove_recognizer=lambda name: None)
+    analyzer.AnalyzerEngine = lambda **_: SimpleNamespace(  # type: ignore[attr-defined]
+        analyze=lambda **_: hits, registry=registry
+    )
+    monkeypatch.setitem(sys.modules, "presidio_analyzer", analyzer)
+    monkeypatch.setitem(sys.modules, "presidio_analyzer.nlp_engine", engines)
+    monkeypatch.setitem(sys.modules, "spacy", spacy)
 
 
 def test_languages_are_told_apart_and_short_texts_are_not_guessed() -> None:

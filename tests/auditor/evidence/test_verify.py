@@ -174,3 +174,13 @@ def test_sign_off_goes_by_steps_and_a_reviewer_cannot_approve(fresh: tuple[Works
     seal(workspace, run, action="audit")
     now = state_of(entries(workspace, run.id))
     assert (now.state, now.reopened) == ("draft", True)
+
+
+def test_who_signed_as_reviewed_cannot_approve_even_without_a_decision(fresh: tuple[Workspace, Run]) -> None:
+    workspace, run = fresh
+    sign_off(workspace, run, "reviewed", "Cleo (self-declared)", "read it")
+    with pytest.raises(ReportError, match="signed this report as reviewed"):
+        sign_off(workspace, run, "approved", "cleo", "fine")
+    assert sign_off(workspace, run, "refused", "cleo", "the test is too small").state == "refused"
+    record(workspace, run.id, "Ada", "intended use", {"purpose": "x"})
+    assert state_of(entries(workspace, run.id)).reopened

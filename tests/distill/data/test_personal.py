@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill.data.personal import KINDS, bsn, count, dni, find, iban_length, luhn, mask, mask_all, steuer_id
+from distill.data.personal import (
+    KINDS,
+    Span,
+    bsn,
+    count,
+    dni,
+    find,
+    find_by,
+    iban_length,
+    luhn,
+    mask,
+    mask_all,
+    masked,
+    steuer_id,
+)
+from distill.data.summary import profile
 
 # published test numbers: Luhn cards of the card schemes, IBANs of the ECBS examples, the tax office's example
 FOUND = {
@@ -103,3 +119,23 @@ def test_masks_are_idempotent_and_spans_lie_inside_and_apart(texts: list[str]) -
 @given(st.lists(_PIECES, max_size=6))
 def test_texts_do_not_influence_each_other(texts: list[str]) -> None:
     assert find(texts) == [find([text])[0] for text in texts]
+
+
+def test_the_profile_shows_what_was_found_masked_and_the_private_first() -> None:
+    frame = pd.DataFrame(
+        {"text": ["thanks @VirginAmerica", "nothing", "write to ada@example.org or call +49 171 1234567"]}
+    )
+    found = profile(frame)["personal"]
+    assert (found["rows"], found["private"]) == (2, 1)
+    assert found["examples"][0] == {"kind": "email, phone", "text, masked": "write to [email] or call [phone]"}
+    assert found["examples"][1]["text, masked"] == "thanks [handle]"
+
+
+def test_presidio_adds_to_the_rules_and_never_overlaps_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "Ada Lovelace, ada@example.org"
+    more = [[Span(0, 12, "person"), Span(14, 29, "url")]]
+    monkeypatch.setattr("distill.data.presidio.find_presidio", lambda texts, language: more)
+    spans = find_by("presidio", [text], "en")
+    assert spans == [[Span(0, 12, "person"), Span(14, 29, "email")]]
+    assert masked([text], spans) == ["[person], [email]"]
+    assert find_by("rules", [text], None) == [[Span(14, 29, "email")]]
