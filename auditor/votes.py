@@ -154,8 +154,8 @@ def votes_frame(workspace: Workspace, run_id: str) -> pd.DataFrame:
 
 def standing_of(frame: pd.DataFrame) -> pd.Series:
     """Which votes count: the last of each person on each prompt and pair, unless it takes one back."""
-    keys = ["row_id", "arm", "versus", "voter"]
-    last = frame.groupby(keys)["revision"].transform("max") == frame["revision"]
+    keys = [frame["row_id"], frame["arm"], frame["versus"], frame["voter"].map(same_person)]
+    last = frame["revision"].groupby(keys).transform("max") == frame["revision"]
     return last & (frame["choice"] != "undo")
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from auditor.answers_view import KINDS, AnswersView, Kind
 from distill.spec import RunSpec
 from distill.store import TEACHER, Run
-from pages.ui import cache, figures, palette, parts, state
+from pages.ui import cache, figures, palette, parts, state, vote
 from pages.ui.compare_charts import arm_label, kind_of
 from pages.ui.text import escaped, visible
 
@@ -32,6 +32,9 @@ def draw(run: Run) -> None:
     if item:
         _one(spec, view, item, students)
         return
+    if _voting():
+        vote.draw(run, view, students)
+        return
     arm, kind, search = _asked(spec, view, students)
     found = view.chosen(arm, kind, search)
     if not found:
@@ -44,6 +47,15 @@ def draw(run: Run) -> None:
     st.caption(f"{first + 1:,}–{first + len(shown):,} of {len(found):,} prompts, those farthest from the teacher first")
     for position in shown:
         _row(spec, view, position, arm)
+
+
+def _voting() -> bool:
+    """Whether people vote blind, in place of reading with names."""
+    views = ["Read", "Vote blind"]
+    chosen = st.segmented_control(
+        "View", views, default=views[0], required=True, label_visibility="collapsed", key="answers_view"
+    )
+    return chosen == views[1]
 
 
 def _asked(spec: RunSpec, view: AnswersView, students: list[str]) -> tuple[str, Kind, str]:

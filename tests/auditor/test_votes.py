@@ -73,7 +73,7 @@ def test_one_vote_a_person_and_prompt_and_back(workspace: Workspace) -> None:
     with pytest.raises(ReviewError, match="already"):
         cast(workspace, ASK, "r1", "ada (self-declared)", "tie")
     cast(workspace, ASK, "r1", "Ben", "versus")
-    cast(workspace, ASK, "r1", "Ada", "undo")
+    cast(workspace, ASK, "r1", "ada", "undo")
     assert voted(workspace, ASK, "Ada") == [] and voted(workspace, ASK, "Ben") == ["r1"]
     with pytest.raises(ReviewError, match="no vote of yours"):
         cast(workspace, ASK, "r1", "Ada", "undo")

@@ -13,6 +13,7 @@ from auditor.review import decisions_frame
 from auditor.review.plan import Wishes
 from auditor.review.records import edits
 from auditor.review.rounds import begin
+from auditor.votes import Question, ballots, votes_frame
 from distill.store import TEACHER, Run
 from distill.workspace import Workspace
 from tests.fakes_generation import RUN_ID, make_fake_generation_run
@@ -65,6 +66,27 @@ def test_answers_are_accepted_mended_and_rejected_on_the_page(home: Path) -> Non
         app.segmented_control(key="review_view").set_value(view).run()
         assert_well(app)
     assert "Wrong labels" not in said(app)
+
+
+def test_votes_are_blind_and_come_back_by_undo(home: Path) -> None:
+    run = make_fake_generation_run(home, n_test=6, n_pool=10, n_dev=5)
+    app = open_page("examples", run=RUN_ID)
+    app.segmented_control(key="answers_view").set_value("Vote blind").run()
+    assert_well(app)
+    app.text_input(key="vote_name").set_value("Ada").run()
+    words = said(app)
+    assert "token" not in words.replace("token_kl #", "") and "Teacher" not in words
+    first = ballots(load_answers(run), Question(RUN_ID, run.spec.candidate, TEACHER), "Ada (self-declared)")[0]
+    assert first.answers[0] in words and first.answers[1] in words
+    press(app, "The first is better")
+    frame = votes_frame(Workspace(home), RUN_ID)
+    expected = "arm" if first.first == run.spec.candidate else "versus"
+    assert (frame["choice"][0], frame["row_id"][0]) == (expected, first.row_id)
+    press(app, "No difference")
+    press(app, "Undo")
+    assert list(votes_frame(Workspace(home), RUN_ID)["standing"]) == [True, False, False]
+    app.toggle(key="vote_tally").set_value(True).run()
+    assert "preferred over" in said(app)
 
 
 def press(app: AppTest, label: str) -> None:
