@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from distill.errors import ModelError
-from distill.files import digest_of, file_digest
+from distill.files import digest_of, file_digest, read_json
 from distill.monitor import Monitor
 from distill.plugins import GENERATION, StageContext, teacher
 from distill.signals import library_versions
@@ -172,4 +172,7 @@ def local_lm(context: StageContext, options: Any) -> Writer:
     known: dict[str, Any] = {"id": options.source, "version": options.revision or ""}
     if options.licence:
         known["licence"] = options.licence
+    size = read_json(folder / "config.json").get("vocab_size")
+    if isinstance(size, int):  # what a uniform draw from it would score is the floor of the audit's likelihoods
+        known["extra"] = {"vocabulary": size}
     return LocalWriter(teacher_card(folder, "local_lm", **known), context.spec.signals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def notes(seen: list[Any]) -> str:
     return " ".join(event.message for event in seen if isinstance(event, Note))
 
 
-def test_labels_are_the_review_frame(done: tuple[Path, Run, list[Any]]) -> None:
+def test_labels_are_the_review_frame(done: tuple[Path, Run, list[Any]], teacher: Path) -> None:
     root, run, seen = done
     labels = read_frame(run.folder / "labels.parquet")
     assert len(labels) == 30
@@ -73,6 +74,7 @@ def test_labels_are_the_review_frame(done: tuple[Path, Run, list[Any]]) -> None:
     for content, tokens in zip(labels["content_id"], labels["answer_tokens"], strict=True):
         assert len(signals[f"{content}/0"].answer_ids) == tokens
     assert "bytes a token" in notes(seen) and "Self-test" in notes(seen)
+    assert run.teacher.extra["vocabulary"] == json.loads((teacher / "config.json").read_text())["vocab_size"]
 
 
 def test_predictions_are_as_the_contract_says(done: tuple[Path, Run, list[Any]]) -> None:
