@@ -9,8 +9,9 @@ import numpy as np
 from pydantic import Field
 
 from auditor.check import AuditInput, check
-from auditor.measuring import finite, measured
+from auditor.measuring import bracket, finite, measured, proportion, usable_arms
 from auditor.review.agreement import agreements
+from auditor.review.meaning import meanings
 from auditor.review.outcome import Lot, LotOutcome, Outcome, Rate, lot_sentence, outcome
 from auditor.stats.agreement import Agreement
 from auditor.stats.interval import Interval
@@ -58,6 +59,11 @@ def review(audit: AuditInput, options: ReviewOptions) -> CheckResult:
         _bound(found),
         Measure(name="label_review_coverage", value=found.lot.n / found.plan.n, n=found.plan.n, higher_is_better=True),
         *agreement_measures("reviewer", said.people),
+        *(
+            m
+            for pair in said.pairs
+            for m in agreement_measures("reviewer", pair.agreement, f"people={' and '.join(pair.who)}")
+        ),
         *agreement_measures("teacher", said.teacher),
         *implied,
     ]
@@ -123,13 +129,13 @@ def _bound(found: Outcome) -> Measure:
     )
 
 
-def agreement_measures(who: str, found: Agreement | None) -> list[Measure]:
+def agreement_measures(who: str, found: Agreement | None, group: str | None = None) -> list[Measure]:
     """Agreement of people ('reviewer') or of people and teacher, each figure that could be told."""
     if found is None:
         return []
     pieces = {"raw_agreement": found.raw, "kappa": found.kappa, "alpha": found.alpha, "ac1": found.ac1}
     return [
-        measured(f"{who}_{name}", interval, TEACHER, higher_is_better=True)
+        measured(f"{who}_{name}", interval, TEACHER, group=group, higher_is_better=True)
         for name, interval in pieces.items()
         if interval is not None and not math.isnan(interval.value)
     ]
@@ -138,16 +144,21 @@ def agreement_measures(who: str, found: Agreement | None) -> list[Measure]:
 def _implied(audit: AuditInput, lot: LotOutcome) -> list[Measure]:
     """|P(student wrong) − P(student differs from teacher)| ≤ P(teacher wrong), whatever the errors are (triangle inequality).
 
-    It speaks of texts like the pool's; the check 'drift' says whether the test is like it.
+    The interval of the agreement and the bound are added up. It speaks of texts like the pool's; the check 'drift' says whether the
+    test is like it. Of the teacher itself the bounds say what share of such labels is right.
     """
     if not audit.seeds(TEACHER):
         return []
+    settings = {"resamples": audit.spec.audit.resamples, "seed": audit.spec.audit.seed}
     teacher = audit.signal(TEACHER, 0).argmax
-    found = []
-    for arm in audit.arms:
-        same = float((audit.probs(arm).argmax(axis=2) == teacher).mean())
-        interval = Interval(math.nan, max(0.0, same - lot.upper), min(1.0, same + lot.upper), len(teacher))
-        detail = {"agreement": same, "label_error_bound": lot.upper}
+    own = Interval(math.nan, 1 - lot.upper, 1 - lot.lower, lot.n)
+    bound = {"label_error_bound": lot.upper, "final": lot.final}
+    found = [measured("accuracy_given_review", own, TEACHER, higher_is_better=True, detail=bound)]
+    for arm in usable_arms(audit):
+        same = (audit.probs(arm).argmax(axis=2) == teacher).astype(np.float64)
+        (meaning,) = meanings([proportion("agreement", same, arm, **settings)], lot.upper)
+        interval = Interval(math.nan, float(meaning.low or 0), float(meaning.high or 0), len(teacher))
+        detail = {"agreement": float(same.mean()), **bound}
         found.append(
             measured("accuracy_given_review", interval, arm, versus=TEACHER, higher_is_better=True, detail=detail)
         )
@@ -172,19 +183,35 @@ def overconfident(rate: Rate) -> bool:
     return rate.kind == "confidence" and rate.n > 0 and 1 - rate.interval.low < rate.mean_confidence
 
 
+def _vanity(rate: Rate) -> str:
+    """'of confidence 0.90–0.95 (93.1 % on average) 78 % [68.2, 86.1] are right (60 cards)'."""
+    right = bracket(100 * (1 - rate.interval.high), 100 * (1 - rate.interval.low))
+    sure, value = 100 * rate.mean_confidence, 100 * (1 - rate.interval.value)
+    return f"of confidence {rate.name} ({sure:.1f} % on average) {value:.1f} % {right} are right ({rate.n:,} cards)"
+
+
 def _findings(found: Outcome, measures: list[Measure], implied: list[Measure]) -> list[Finding]:
     lot = found.lot
     severity: Severity = "info" if lot.word == "accepted" else "serious" if lot.word == "refused" else "notice"
     bound = tuple(m for m in measures if m.name == "label_error_bound")
     action = "" if lot.word == "accepted" else "Apply the decisions, or finish the review."
-    said = [Finding(check=NAME, severity=severity, claim=lot_sentence(lot), evidence=bound, action=action)]
+    said = [
+        Finding(
+            check=NAME,
+            severity=severity,
+            claim=lot_sentence(lot, found.plan.wishes.confidence),
+            evidence=bound,
+            action=action,
+        )
+    ]
+    early = "" if lot.final else "Early look, not a result: "
     vain = [rate for rate in found.slices if overconfident(rate)]
     if vain:
         said.append(
             Finding(
                 check=NAME,
                 severity="warning",
-                claim=f"The teacher is surer than it is right where its confidence is {', '.join(r.name for r in vain)}.",
+                claim=f"{early}The teacher is surer than it is right: {'; '.join(map(_vanity, vain))}.",
                 action="Do not read its probabilities as chances of being right.",
             )
         )
@@ -193,7 +220,7 @@ def _findings(found: Outcome, measures: list[Measure], implied: list[Measure]) -
             Finding(
                 check=NAME,
                 severity="info",
-                claim=f"A figure scored against synthetic labels can be off by up to {100 * lot.upper:.3g} points either way, "
+                claim=f"{early}A figure scored against synthetic labels can be off by up to {100 * lot.upper:.3g} points either way, "
                 "on texts like the pool's.",
                 evidence=tuple(implied),
             )

@@ -7,6 +7,7 @@ bootstrap). Defined on purpose:
 - Without such items every value and bound is nan.
 - When everybody always gives the same single class, kappa and alpha are 0 / 0, so nan; raw agreement and AC1 are 1.
 - Bounds are nan where more than 5 % of the resamples are undefined in that way.
+- Where nobody ever differed, resampling sees no spread; `agreement_summary` then takes Wilson's bound of raw agreement, and the others' from it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from auditor.stats.bootstrap import Bootstrap, resample_means
 from auditor.stats.interval import BoolArray, FloatArray, IntArray, Interval, Seed, as_labels
+from auditor.stats.proportions import wilson
 
 RESAMPLES = 5_000
 MISSING = -1
@@ -40,13 +42,35 @@ def agreement_summary(
 ) -> Agreement:
     """The four measures; the same seed for each, so that all speak of the same resamples."""
     table = _ratings(ratings, classes)
-    return Agreement(
+    found = Agreement(
         raw=raw_agreement(table, classes, confidence=confidence, resamples=resamples, seed=seed),
         kappa=cohen_kappa(table, classes, confidence=confidence, resamples=resamples, seed=seed)
         if len(table) == 2
         else None,
         alpha=krippendorff_alpha(table, classes, confidence=confidence, resamples=resamples, seed=seed),
         ac1=gwet_ac1(table, classes, confidence=confidence, resamples=resamples, seed=seed),
+    )
+    return _unanimous(found, table, classes, confidence) if found.raw.value == 1 else found
+
+
+def _unanimous(found: Agreement, table: IntArray, classes: int, confidence: float) -> Agreement:
+    """Bounds for ratings in which nobody differs: as few agreements as Wilson's bound allows, chance agreement as it was observed."""
+    n = found.raw.n
+    low = wilson(n, n, confidence).low
+    counts, several = _counts(table, classes)
+    share = counts[several].sum(axis=0) / max(int(counts[several].sum()), 1)
+    same, spread = float((share**2).sum()), float((share * (1 - share)).sum()) / max(classes - 1, 1)
+
+    def beyond(interval: Interval, chance: float) -> Interval:
+        if math.isnan(interval.value) or chance >= 1:
+            return interval
+        return Interval(interval.value, max(-1.0, (low - chance) / (1 - chance)), interval.value, interval.n)
+
+    return Agreement(
+        raw=Interval(1.0, low, 1.0, n),
+        kappa=None if found.kappa is None else beyond(found.kappa, same),
+        alpha=beyond(found.alpha, same),
+        ac1=beyond(found.ac1, spread),
     )
 
 

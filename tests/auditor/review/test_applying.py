@@ -118,6 +118,11 @@ def test_the_audit_stores_the_decisions_and_verifies_without_the_database(
     implied = report.measure("accuracy_given_review", "distilled")
     assert implied is not None
     assert implied.value is None
+    same = report.measure("agreement", "distilled")
+    own = report.measure("accuracy_given_review", "teacher")
+    assert same is not None and same.low is not None and implied.low is not None and bound.value is not None
+    assert implied.low == pytest.approx(max(0, same.low - bound.value))
+    assert own is not None and own.low == pytest.approx(1 - bound.value) and own.detail["final"] is False
     again = audit_run(begun)  # as a verifier does: from the stored decisions alone
     assert again.result("review") == report.result("review")
     claims = [finding.claim for finding in report.findings if finding.check == "review"]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
+from sklearn.metrics import cohen_kappa_score
 
 from auditor.checks.review import overconfident
 from auditor.review.agreement import agreements, ratings
@@ -187,8 +188,30 @@ def test_agreement_is_that_of_krippendorff_and_counts_double_cards_only() -> Non
     assert found.people_items == 60
     assert found.teacher is not None
     assert not math.isnan(found.teacher.raw.value)
+    assert found.pairs == ()
     alone = agreements(frame[frame["reviewer"] == "Ada"], 1, 3, resamples=300)
     assert alone.people is None
+
+
+def test_three_people_have_a_kappa_for_each_two_of_them() -> None:
+    rng = np.random.default_rng(6)
+    labels, plan = lot(rng), make_plan(N, "f", Wishes())
+    rows = []
+    for index in range(60):
+        for who in (("Ada", "Ben"), ("Ben", "Cleo"), ("Ada", "Cleo"))[index % 3]:
+            said = int(labels.label[index]) if rng.random() < 0.8 else int(rng.integers(0, 3))
+            rows.append(row(labels, plan, index, who, said, slots=2))
+    found = agreements(pd.DataFrame(rows), 1, 3, resamples=200)
+    assert found.people is not None and found.people.kappa is None
+    assert [(pair.who, pair.items) for pair in found.pairs] == [
+        (("Ada", "Ben"), 20),
+        (("Ada", "Cleo"), 20),
+        (("Ben", "Cleo"), 20),
+    ]
+    table = ratings(pd.DataFrame(rows), 1, 3)
+    both = table[:2][:, (table[:2] >= 0).all(axis=0)]
+    kappa = found.pairs[0].agreement.kappa
+    assert kappa is not None and kappa.value == pytest.approx(cohen_kappa_score(both[0], both[1]))
 
 
 def test_a_boastful_teacher_is_found_out() -> None:

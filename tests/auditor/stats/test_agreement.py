@@ -107,7 +107,23 @@ def test_perfect_agreement_on_two_classes_is_one() -> None:
     found = agreement_summary(np.array([[0, 1] * 20] * 2), 2)
     assert found.kappa is not None
     assert (found.kappa.value, found.alpha.value, found.ac1.value) == pytest.approx((1, 1, 1))
-    assert (found.kappa.low, found.kappa.high) == pytest.approx((1, 1))
+    # nobody differed in 40 cards, and still 91.2 % agreement is not excluded (Wilson): bounds of [1, 1] would claim certainty
+    assert (found.raw.low, found.raw.high) == pytest.approx((0.9124, 1), abs=1e-4)
+    assert (found.kappa.low, found.kappa.high) == pytest.approx((0.8248, 1), abs=1e-4)
+    assert found.ac1.low == pytest.approx(0.8248, abs=1e-4) and found.alpha.low == pytest.approx(0.8248, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_the_bounds_cover_the_truth_where_almost_everybody_agrees() -> None:
+    """300 double reviews of 30 cards whose true agreement is 95 %: a fifth of them show no difference at all."""
+    rng = np.random.default_rng(4)
+    covered = 0
+    for _ in range(300):
+        first = rng.integers(0, 2, 30)
+        second = np.where(rng.random(30) < 0.95, first, 1 - first)
+        found = agreement_summary(np.stack([first, second]), 2, resamples=300)
+        covered += found.raw.low <= 0.95 <= found.raw.high
+    assert covered / 300 >= 0.9
 
 
 def test_nothing_rated_twice_says_nothing() -> None:
