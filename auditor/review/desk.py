@@ -148,9 +148,7 @@ def decide_and_take(
 
 def enter(session: Session, item: ItemRow, reviewer: str, answer: Answer, *, source: str = "page") -> int:
     """The same within the caller's transaction, with an answer that :func:`checked` has seen."""
-    if session.get(StandingRow, (item.id, reviewer, REVIEWER)) is not None or (
-        source == "import" and same_person(reviewer) in map(same_person, _reviewers_of(session, item))
-    ):
+    if _has_decided(session, item, reviewer):
         raise ReviewError("You have decided this card already.", hint="Undo first to decide it again.")
     mine = session.get(LeaseRow, (item.id, reviewer))
     others = _leases_of_others(session, item.id, reviewer)
@@ -219,25 +217,28 @@ def adjudicate(workspace: Workspace, run_id: str, item_id: int, by: str, answer:
     by = require_name(by)
     with open_database(workspace).write() as session:
         now = lock_round(session, run_id)
-        answer = checked(answer, classes, now.unit)
-        item = _item(session, now, item_id)
-        query = (
-            select(DecisionRow)
-            .join(StandingRow, StandingRow.decision_id == DecisionRow.id)
-            .where(StandingRow.item_id == item_id, StandingRow.role == REVIEWER)
+        settle(session, _item(session, now, item_id), by, checked(answer, classes, now.unit))
+
+
+def settle(session: Session, item: ItemRow, by: str, answer: Answer, *, source: str = "page") -> None:
+    """The same within the caller's transaction, with an answer that :func:`checked` has seen."""
+    query = (
+        select(DecisionRow)
+        .join(StandingRow, StandingRow.decision_id == DecisionRow.id)
+        .where(StandingRow.item_id == item.id, StandingRow.role == REVIEWER)
+    )
+    said = list(session.scalars(query))
+    if len({(each.kind, each.label, each.edit) for each in said}) < 2:
+        raise ReviewError("Nobody differs on this card.")
+    if _adjudicated(session, item.id):
+        raise ReviewError("This card is settled already.")
+    if same_person(by) in {same_person(each.reviewer) for each in said} and not answer.note.strip():
+        raise ReviewError(
+            "You are one of the two who differ.",
+            hint="Let a third person settle it, or note how you came to agree.",
         )
-        said = list(session.scalars(query))
-        if len({(each.kind, each.label, each.edit) for each in said}) < 2:
-            raise ReviewError("Nobody differs on this card.")
-        if _adjudicated(session, item_id):
-            raise ReviewError("This card is settled already.")
-        if same_person(by) in {same_person(each.reviewer) for each in said} and not answer.note.strip():
-            raise ReviewError(
-                "You are one of the two who differ.",
-                hint="Let a third person settle it, or note how you came to agree.",
-            )
-        made = _append(session, item, by, ADJUDICATOR, answer, "page", action="adjudication")
-        session.add(StandingRow(item_id=item_id, reviewer=by, role=ADJUDICATOR, decision_id=made.id))
+    made = _append(session, item, by, ADJUDICATOR, answer, source, action="adjudication")
+    session.add(StandingRow(item_id=item.id, reviewer=by, role=ADJUDICATOR, decision_id=made.id))
 
 
 def progress(workspace: Workspace, now: Round, reviewer: str, queue: Queue = "sample") -> Progress:
@@ -326,7 +327,10 @@ def _take(session: Session, now: Round, reviewer: str, queue: Queue, lease: floa
         )
         decided = exists().where(StandingRow.item_id == ItemRow.id, StandingRow.reviewer == reviewer)
         free = select(ItemRow).where(*here, ItemRow.open, ~decided, ItemRow.slots - ItemRow.done > taken)
-        item = session.scalars(free.order_by(ItemRow.position).limit(1)).first()
+        free = free.order_by(ItemRow.position)
+        item = session.scalars(free.limit(1)).first()
+        if item is not None and _has_decided(session, item, reviewer):  # under another spelling of the name
+            item = next((i for i in session.scalars(free) if not _has_decided(session, i, reviewer)), None)
         if item is None:
             return None
         session.execute(delete(LeaseRow).where(LeaseRow.item_id == item.id, LeaseRow.expires <= moment))
@@ -436,9 +440,12 @@ def _newest(session: Session, now: Round, reviewer: str, queue: Queue) -> tuple[
     return (found[0], found[1]) if found else None
 
 
-def _reviewers_of(session: Session, item: ItemRow) -> list[str]:
+def _has_decided(session: Session, item: ItemRow, reviewer: str) -> bool:
+    """Whether this person has, under whatever spelling: 'Ada (self-declared)' and 'ada' are not two people."""
+    if item.done == 0:
+        return False
     query = select(StandingRow.reviewer).where(StandingRow.item_id == item.id, StandingRow.role == REVIEWER)
-    return list(session.scalars(query))
+    return same_person(reviewer) in map(same_person, session.scalars(query))
 
 
 def _leases_of_others(session: Session, item_id: int, reviewer: str) -> int:

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from auditor.evidence.log import append
+from auditor.evidence.signoff import same_person
 from auditor.review import desk
 from auditor.review.answers import REJECT, Unit
 from auditor.review.desk import Answer
@@ -59,13 +60,16 @@ class _Row:
     item: ItemRow
     reviewer: str
     answer: Answer
+    settles: bool  # an adjudication
 
 
 def import_decisions(workspace: Workspace, run: Run, content: bytes, kind: str, by: str) -> int:
     """Enter the decisions of a file into the open round; returns how many.
 
     A row names ``row_id`` and ``label`` (a label's name, 'none' or 'skip'; of an answer 'accept', 'edit', 'reject' or 'skip'), and may
-    name ``reviewer`` (else ``by``), ``reason``, ``note`` and ``edit`` (the mended answer). Rows with an empty label are left out: a card not yet decided. Every decision gets its own chain entry.
+    name ``reviewer`` (else ``by``), ``reason``, ``note``, ``edit`` (the mended answer), ``role`` ('adjudicator' settles a difference) and
+    ``round`` (which must be the open one). Rows with an empty label are left out: a card not yet decided. Every decision gets its own
+    chain entry.
 
     Args:
         workspace: holds the database.
@@ -89,9 +93,10 @@ def import_decisions(workspace: Workspace, run: Run, content: bytes, kind: str, 
         if not problems:
             digest = hashlib.sha256(content).hexdigest()
             append(session, run.id, by, "import", {"sha256": digest, "format": kind, "decisions": len(taken)})
-            for row in taken:
+            for row in sorted(taken, key=lambda row: row.settles):  # what two people said comes before what settles it
                 try:
-                    desk.enter(session, row.item, row.reviewer, row.answer, source="import")
+                    enter = desk.settle if row.settles else desk.enter
+                    enter(session, row.item, row.reviewer, row.answer, source="import")
                 except ReviewError as error:
                     problems.append(Problem(row.line, f"{row.item.row_id}: {_as_told(error)}"))
         if problems:
@@ -114,13 +119,13 @@ def _match(
     items = {item.row_id: item for item in session.scalars(query)}
     taken: list[_Row] = []
     problems: list[Problem] = []
-    seen: dict[tuple[str, str], int] = {}
+    seen: dict[tuple[str, str, bool], int] = {}
     for line, row in rows:
-        found = _row(line, row, items, names, by, now.unit)
+        found = _row(line, row, items, names, by, now)
         if isinstance(found, Problem):
             problems.append(found)
         elif found is not None:
-            key = (found.item.row_id, found.reviewer)
+            key = (found.item.row_id, same_person(found.reviewer), found.settles)
             if key in seen:
                 problems.append(Problem(line, f"{key[0]} was decided on line {seen[key]} already"))
             seen.setdefault(key, line)
@@ -129,8 +134,9 @@ def _match(
 
 
 def _row(
-    line: int, row: dict[str, Any], items: dict[str, ItemRow], names: tuple[str, ...], by: str, unit: Unit
+    line: int, row: dict[str, Any], items: dict[str, ItemRow], names: tuple[str, ...], by: str, now: Round
 ) -> _Row | Problem | None:
+    unit = now.unit
     if "problem" in row:
         return Problem(line, str(row["problem"]))
     label = row.get("label")
@@ -139,6 +145,9 @@ def _row(
     row_id = str(row.get("row_id") or "")
     if row_id not in items:
         return Problem(line, f"'{_short(row_id)}' is no card of this round")
+    of_round = str(row.get("round") or now.number)
+    if of_round != str(now.number):
+        return Problem(line, f"it is of round {_short(of_round)}, round {now.number} is open")
     reason = str(row.get("reason") or "")
     reasons = desk.reasons_of(unit)
     if reason and reason not in reasons:
@@ -151,7 +160,8 @@ def _row(
         answer = desk.checked(replace(answer, edit=str(row.get("edit") or "")), len(names), unit)
     except ReviewError as error:
         return Problem(line, error.message)
-    return _Row(line, items[row_id], str(row.get("reviewer") or by).strip()[:200], answer)
+    settles = row.get("role") == desk.ADJUDICATOR
+    return _Row(line, items[row_id], str(row.get("reviewer") or by).strip()[:200], answer, settles)
 
 
 def _answer(label: str, names: tuple[str, ...], reason: str, note: str, unit: Unit) -> Answer | None:
@@ -209,7 +219,7 @@ def _jsonl(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
         if isinstance(row, dict):
             yield number, row
@@ -230,11 +240,12 @@ def _parquet(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
 def _label_studio(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
     text = _text(content)
     try:
-        rows = label_studio.read(json.loads(text))
+        yield from label_studio.read(json.loads(text))
     except json.JSONDecodeError as error:
         raise ReviewError(
             f"The file is not JSON from line {error.lineno} on; it may be cut off.", hint="Export it again as JSON."
         ) from error
+    except RecursionError as error:
+        raise ReviewError("The file is no Label Studio export: it is nested too deeply.") from error
     except ValueError as error:
         raise ReviewError(f"The file is no Label Studio export: {error}.") from error
-    yield from enumerate(rows, start=1)

@@ -94,15 +94,16 @@ def _choice(name: str, value: str) -> dict[str, Any]:
     return {"from_name": name, "to_name": TO, "type": "choices", "value": {"choices": [value]}}
 
 
-def read(tasks: Any) -> list[dict[str, Any]]:
-    """Rows (row_id, label, edit, reason, note, reviewer) of a Label Studio export, one an annotation; a problem is a row with 'problem'.
+def read(tasks: Any) -> list[tuple[int, dict[str, Any]]]:
+    """Rows (row_id, label, edit, reason, note, reviewer) of a Label Studio export, one an annotation, each with the number of its task from
+    1; a problem is a row with 'problem'.
 
     Raises:
         ValueError: it is not a list of tasks.
     """
     if not isinstance(tasks, list):
         raise ValueError("a Label Studio export is a list of tasks")
-    return [row for task in tasks for row in _of_task(task)]
+    return [(number, row) for number, task in enumerate(tasks, start=1) for row in _of_task(task)]
 
 
 def _of_task(task: Any) -> list[dict[str, Any]]:

@@ -38,16 +38,22 @@ def take(workspace: Workspace, run: Run, who: str, answer: Answer | None = None)
     return card.item_id
 
 
-def test_a_card_stays_on_one_desk_until_its_lease_runs_out(workspace: Workspace, begun: Run) -> None:
-    mine = desk.next_card(workspace, begun.id, "Ada", lease=0.05)
-    assert mine == desk.next_card(workspace, begun.id, "Ada", lease=0.05)
+def test_a_card_stays_on_one_desk_until_its_lease_runs_out(
+    workspace: Workspace, begun: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1_000.0]
+    monkeypatch.setattr(desk.time, "time", lambda: clock[0])
+    mine = desk.next_card(workspace, begun.id, "Ada", lease=60)
+    clock[0] += 50
+    assert mine == desk.next_card(workspace, begun.id, "Ada", lease=60)  # looking again holds it for longer
     assert mine is not None
     singles = mine if not mine.double else None
+    clock[0] += 50
     other = desk.next_card(workspace, begun.id, "Ben")
     assert other is not None
     if singles:
         assert other.item_id != mine.item_id
-    time.sleep(0.06)
+    clock[0] += 11
     taken = desk.next_card(workspace, begun.id, "Cleo")
     assert taken is not None
     assert taken.item_id == mine.item_id
@@ -64,6 +70,17 @@ def test_one_decision_a_person_and_card_whatever_is_pressed(workspace: Workspace
     assert len(decision) == 1
     with pytest.raises(IntegrityError), open_database(workspace).write() as session:
         session.add(StandingRow(item_id=item, reviewer="Ada", role="reviewer", decision_id=1))
+
+
+def test_one_person_under_two_spellings_is_not_the_second_one_of_a_double_card(workspace: Workspace, run: Run) -> None:
+    begin(workspace, run, Wishes(fraction=0.01, double_share=1.0), "Pat")  # six cards, two people each
+    first = [take(workspace, run, "Ada (self-declared)") for _ in range(6)]
+    assert len(set(first)) == 6
+    for spelling in ("ada", "ADA (self-declared)", " Ada "):
+        assert desk.next_card(workspace, run.id, spelling) is None
+        with pytest.raises(ReviewError, match="already"):
+            desk.decide(workspace, run.id, first[0], spelling, Answer("label", 0), classes=3)
+    assert [take(workspace, run, "Ben") for _ in range(6)] == first
 
 
 def test_undo_appends_and_gives_the_card_back(workspace: Workspace, begun: Run) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -167,6 +169,48 @@ def test_one_person_under_two_spellings_is_no_second_person(workspace: Workspace
     with pytest.raises(ReviewImportError, match="decided it already"):
         import_decisions(workspace, begun, content, "csv", "eve")
     assert len(decisions_frame(workspace, begun.id)) == 60
+
+
+def test_a_whole_review_goes_out_and_into_another_installation(workspace: Workspace, run: Run, tmp_path: Path) -> None:
+    """Two people, a difference and its adjudication: exported as decisions, and entered where the same plan was frozen."""
+    shutil.copytree(workspace.root, tmp_path / "elsewhere")
+    there = Workspace(tmp_path / "elsewhere").made()
+    for home in (workspace, there):
+        begin(home, Run(home.runs / run.id), Wishes(fraction=0.01, double_share=1.0), "Pat")
+    for who, label in (("Ada", 0), ("Ben", 1)):
+        while (card := desk.next_card(workspace, run.id, who)) is not None:
+            desk.decide(workspace, run.id, card.item_id, who, desk.Answer("label", label), classes=3)
+    desk.adjudicate(workspace, run.id, 1, "Cleo", desk.Answer("none", note="irony"), classes=3)
+    content = export(workspace, run, "decisions", "csv", "Pat")
+    lines = content.splitlines(keepends=True)
+    shuffled = lines[0] + b"".join(reversed(lines[1:]))  # an adjudication may stand before what it settles
+    assert import_decisions(there, Run(there.runs / run.id), shuffled, "csv", "Eve") == 13
+    columns = ["row_id", "reviewer", "role", "kind", "label", "reason"]
+    told, entered = (
+        decisions_frame(home, run.id)[columns].sort_values(columns).reset_index(drop=True)
+        for home in (workspace, there)
+    )
+    assert entered.equals(told)
+    assert problems(there, run.id) == []
+    second = content.replace(b",1,sample,", b",2,sample,")
+    with pytest.raises(ReviewImportError, match="it is of round 2, round 1 is open"):
+        import_decisions(there, Run(there.runs / run.id), second, "csv", "Eve")
+
+
+def test_a_mistake_in_label_studio_is_told_by_its_task(workspace: Workspace, begun: Run) -> None:
+    tasks = json.loads(fill(export(workspace, begun, "cards", "label-studio", "Pat"), "label-studio", "neutral"))
+    double = next(i for i, task in enumerate(tasks) if i and task["annotations"])
+    tasks[double]["annotations"] *= 2  # the same person twice
+    tasks[double + 3]["annotations"][0]["result"][0]["value"]["choices"] = ["postive"]
+    with pytest.raises(ReviewImportError) as told:
+        import_decisions(workspace, begun, json.dumps(tasks).encode(), "label-studio", "Eve")
+    assert [problem.line for problem in told.value.problems] == [double + 1, double + 4]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "label-studio"])
+def test_json_that_is_nested_without_end_is_a_mistake_like_others(workspace: Workspace, begun: Run, kind: str) -> None:
+    with pytest.raises(ReviewError):
+        import_decisions(workspace, begun, b"[" * 200_000, kind, "Eve")
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a,b\n1,2\n", b"[1, 2]", b'{"a": 1}', b"\x00" * 20, b"PAR1"])
