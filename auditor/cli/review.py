@@ -41,8 +41,22 @@ def plan(
     lq: Annotated[
         float | None, typer.Option(help="Limiting quality: lots with this share wrong shall be refused.")
     ] = None,
+    producer_risk: Annotated[
+        float | None, typer.Option(help="With --lq: how often a good lot may be refused (0.05).")
+    ] = None,
+    consumer_risk: Annotated[float | None, typer.Option(help="With --lq: how often a bad lot may pass (0.10).")] = None,
+    doubles: Annotated[
+        float | None, typer.Option(help="Share of cards that two people decide (0.1, at least 50).")
+    ] = None,
     strata: Annotated[int, typer.Option(help="About so many further cards, by confidence and class.")] = 0,
     group: Annotated[str, typer.Option(help="A group column for the strata.")] = "",
+    minimum: Annotated[int, typer.Option(help="At least so many cards in each stratum.")] = 5,
+    neyman: Annotated[
+        bool,
+        typer.Option(
+            "--neyman", help="Add --strata cards to the open round where its cards so far, the pilot, found errors."
+        ),
+    ] = False,
     targeted: Annotated[int, typer.Option(help="So many cards from each source of the targeted queue.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Seed of the sample; the spec's when empty.")] = None,
     start: Annotated[bool, typer.Option("--start", help="Freeze the plan and deal its cards.")] = False,
@@ -55,7 +69,22 @@ def plan(
     from auditor.review.targeted import add_targeted, sources_of
 
     home, run = _run(run_id)
-    wishes = _wishes(run, fraction=fraction, max_wrong=max_wrong, aql=aql, lq=lq, strata=strata, group=group, seed=seed)
+    if neyman:
+        _after_pilot(home, run, strata, group, minimum, by or who())
+        return
+    risks = {"producer_risk": producer_risk, "consumer_risk": consumer_risk, "double_share": doubles}
+    wishes = _wishes(
+        run,
+        fraction=fraction,
+        max_wrong=max_wrong,
+        aql=aql,
+        lq=lq,
+        strata=strata,
+        group=group,
+        minimum=minimum,
+        seed=seed,
+        **risks,
+    )
     proposed = propose(run, wishes)
     said = promise(proposed)
     typer.echo(said.sentence)
@@ -76,6 +105,15 @@ def plan(
             typer.echo(f"  targeted, {name}: {cards:,}")
         for name, reason in dealt.missing.items():
             typer.echo(f"  targeted, {name}: none, {reason}")
+
+
+def _after_pilot(home: Workspace, run: Run, extra: int, group: str, minimum: int, by: str) -> None:
+    from auditor.review.plan import wishes_from
+    from auditor.review.rounds import add_strata
+
+    chosen = {"extra": extra, "group": group or None, "minimum": minimum, "allocation": "Neyman"}
+    strata = wishes_from({"strata": chosen}).strata
+    typer.echo(f"{add_strata(home, run, strata, by):,} cards within strata are added to the open round.")
 
 
 def status(run_id: RunArgument, as_json: JsonOption = False) -> None:
@@ -190,13 +228,17 @@ def _wishes(run: Run, **given: Any) -> Any:
         "max_wrong": run.spec.review.max_wrong,
         "seed": run.spec.review.seed,
     }
-    values |= {key: given[key] for key in ("fraction", "max_wrong", "aql", "lq", "seed") if given[key] is not None}
+    plain = ("fraction", "max_wrong", "aql", "lq", "producer_risk", "consumer_risk", "double_share", "seed")
+    values |= {key: given[key] for key in plain if given[key] is not None}
     if given["lq"] is not None:
         values["method"] = "limiting quality"
-    elif given["aql"] is not None:
-        raise ReviewError("--aql belongs to a limiting-quality plan.", hint="Give --lq too.")
+    for key in ("aql", "producer_risk", "consumer_risk"):
+        if given[key] is not None and given["lq"] is None:
+            name = key.replace("_", "-")
+            raise ReviewError(f"--{name} belongs to a limiting-quality plan.", hint="Give --lq too.")
     if given["strata"]:
-        values["strata"] = {"extra": given["strata"], "group": given["group"] or None}
+        chosen = {"extra": given["strata"], "group": given["group"] or None, "minimum": given["minimum"]}
+        values["strata"] = chosen
     return wishes_from(values)
 
 

@@ -189,7 +189,8 @@ def _sentence(plan: Plan, bound: dict[int, float]) -> str:
         )
     c = plan.accept_up_to
     if plan.wishes.method == "fraction":
-        return f"{head} If no more than {c:,} are wrong, at most {100 * bound[c]:.3g} % of all {plan.unit} are ({sure}) and the lot is accepted."
+        few = "none is" if c == 0 else "no more than one is" if c == 1 else f"no more than {c:,} are"
+        return f"{head} If {few} wrong, at most {100 * bound[c]:.3g} % of all {plan.unit} are ({sure}) and the lot is accepted."
     return (
         f"{head} Accepted with at most {c:,} wrong. A lot with {100 * plan.wishes.aql:.3g} % wrong passes at least "
         f"{100 * (1 - plan.wishes.producer_risk):.3g} % of the time; one with {100 * plan.wishes.lq:.3g} % wrong is refused at least "

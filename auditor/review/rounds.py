@@ -30,6 +30,7 @@ from distill.workspace import Workspace
 TEXTS = {"text", "pair", "answer", "teacher_answer"}
 SAMPLE, STRATA, TARGETED = "sample", "strata", "targeted"
 PROBABILITY = (SAMPLE, STRATA)
+PILOT = 20  # decided cards below which an error rate says nothing of where to look
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,11 @@ def begin(workspace: Workspace, run: Run, wishes: Wishes, by: str) -> Round:
         ReviewError: no name, no labels, an impossible plan, or a round that is still under way.
     """
     by = require_name(by)
+    if wishes.strata is not None and wishes.strata.allocation == "Neyman":
+        raise ReviewError(
+            "Neyman's allocation needs a pilot, and a round begins without one.",
+            hint="Begin the round, decide some cards, then add cards within strata.",
+        )
     frame = load_frame(run)
     plan = make_plan(len(frame), frame_digest(frame), wishes, frame.unit)
     positions, slots = draw_sample(plan)
@@ -153,7 +159,12 @@ def add_strata(workspace: Workspace, run: Run, strata: Strata, by: str) -> int:
     frame = load_frame(run)
     check_frame(now.plan, frame)
     verdicts = item_verdicts(decisions_frame(workspace, run.id), now.number)
-    decided = verdicts[verdicts["queue"] == SAMPLE]
+    decided = verdicts[(verdicts["queue"] == SAMPLE) & ~verdicts["open"].astype(bool)]
+    if strata.allocation == "Neyman" and len(decided) < PILOT:
+        raise ReviewError(
+            f"Neyman's allocation needs a pilot: {len(decided):,} cards of the sample are decided, {PILOT} are the least.",
+            hint="Decide more cards first, or allocate in proportion.",
+        )
     with open_database(workspace).write() as session:
         row = _last(session, run.id)
         assert row is not None

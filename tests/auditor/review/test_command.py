@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from auditor.cli.main import main
-from auditor.review import decisions_frame
+from auditor.review import decisions_frame, desk
 from distill import jobs
 from distill.store import Run, RunStore
 from distill.workspace import Workspace
@@ -61,12 +61,38 @@ def test_from_plan_to_apply(workspace: Workspace, run: Run, tmp_path: Path, caps
     assert [child.spec.label_version for child in children] == [1]
 
 
+def test_a_plan_by_limiting_quality_and_cards_after_a_pilot(
+    workspace: Workspace, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The published plan by its defaults on a lot of 600, other risks by options, and Neyman once there is a pilot."""
+    assert heirloom("plan", run.id, "--aql", "0.01", "--lq", "0.05") == 0
+    default = capsys.readouterr().out
+    assert "passes at least 95 % of the time; one with 5 % wrong is refused at least 90 %" in default
+    harder = ["--producer-risk", "0.01", "--consumer-risk", "0.05", "--doubles", "0"]
+    assert heirloom("plan", run.id, "--aql", "0.01", "--lq", "0.05", *harder) == 0
+    told = capsys.readouterr().out
+    assert "passes at least 99 % of the time; one with 5 % wrong is refused at least 95 %" in told
+    assert "Double-review cards: 0" in told
+    assert int(told.split(" of ")[0]) > int(default.split(" of ")[0])
+    assert heirloom("plan", run.id, "--doubles", "0", "--fraction", "0.1", "--start", "--by", "Pat") == 0
+    assert heirloom("plan", run.id, "--strata", "40", "--neyman", "--by", "Pat") == 2
+    assert "needs a pilot" in capsys.readouterr().err
+    for _ in range(25):
+        card = desk.next_card(workspace, run.id, "Ada")
+        assert card is not None
+        desk.decide(workspace, run.id, card.item_id, "Ada", desk.Answer("label", card.item_id % 3), classes=3)
+    assert heirloom("plan", run.id, "--strata", "40", "--minimum", "3", "--neyman", "--by", "Pat") == 0
+    assert "cards within strata are added" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (["plan", "nothing"], "There is no run called"),
         (["plan", "RUN", "--fraction", "3"], "fraction"),
         (["plan", "RUN", "--aql", "0.01"], "Give --lq too"),
+        (["plan", "RUN", "--consumer-risk", "0.01"], "--consumer-risk belongs to a limiting-quality plan"),
+        (["plan", "RUN", "--strata", "5", "--neyman"], "No review of run"),
         (["export", "RUN", "-o", "x.csv"], "No review of run"),
         (["import", "RUN", "missing.csv"], "cannot be read"),
         (["apply", "RUN"], "nothing to apply"),

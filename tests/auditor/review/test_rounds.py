@@ -94,12 +94,16 @@ def test_sample_and_addition_follow_the_allocation_in_each_stratum(
 def test_neyman_sends_more_cards_where_the_pilot_found_errors(
     workspace: Workspace, run: Run, frame: LabelFrame
 ) -> None:
+    strata = Strata(extra=150, bands=(), minimum=1, allocation="Neyman")
+    with pytest.raises(ReviewError, match="a round begins without one"):
+        begin(workspace, run, Wishes(fraction=0.2, strata=strata), "Pat")
     begin(workspace, run, Wishes(fraction=0.2, double_share=0), "Pat")
+    with pytest.raises(ReviewError, match="needs a pilot: 0 cards of the sample are decided, 20 are the least"):
+        add_strata(workspace, run, strata, "Pat")
     while (card := desk.next_card(workspace, run.id, "Ada")) is not None:
         label = int(frame.label[card.row_index])
         said = 1 if label == 0 and card.position % 2 else label
         desk.decide(workspace, run.id, card.item_id, "Ada", Answer("label", said), classes=3)
-    strata = Strata(extra=150, bands=(), minimum=1, allocation="Neyman")
     assert add_strata(workspace, run, strata, "Pat") > 0
     more = [card for card in cards(workspace, run) if card.queue == STRATA]
     share = np.mean([card.machine_label == 0 for card in more])
