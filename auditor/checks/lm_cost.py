@@ -9,25 +9,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 from pydantic import Field
 
 from auditor.check import AuditInput, check
 from auditor.checks.lm_latency import best_batch, token_rates, usable_tokens
-from auditor.measuring import bracket, measured
-from auditor.prices import PriceEntry, book_from_prices
+from auditor.measuring import measured
+from auditor.paying import (
+    CHARACTERS_A_TOKEN,
+    Paid,
+    by_the_hour,
+    candidates_saving,
+    machine_price,
+    paid_back,
+    price_detail,
+    saving,
+    token_price,
+    training_hours,
+)
+from auditor.prices import book_from_prices
 from auditor.stats.interval import Interval
-from auditor.timing import geometric, geometric_ratio, map_interval
-from auditor.types import CheckResult, Finding, Measure
-from distill.errors import SpecError
+from auditor.timing import map_interval
+from auditor.types import CheckResult, Measure
 from distill.plugins import GENERATION
 from distill.spec import Part
 from distill.store import TEACHER
 
 NAME = "lm_cost"
-CHARACTERS_A_TOKEN = (
-    4  # rule of thumb for English, for prompts that nobody tokenised; such figures are marked as estimates
-)
 
 
 class LanguageCostOptions(Part):
@@ -39,14 +46,10 @@ class LanguageCostOptions(Part):
     )
 
 
-@dataclass(frozen=True)
-class Paid:
-    """What one model costs: USD per 1,000 tokens written, the price it follows from, and tokens a second by round."""
+@dataclass(frozen=True, kw_only=True)
+class PaidTokens(Paid):
+    """What one model's tokens cost; ``read``: USD for 1,000 tokens read, at an endpoint."""
 
-    per_1k: Interval
-    entry: PriceEntry
-    per_hour: float | None
-    rates: pd.Series | None
     read: float | None = None
 
 
@@ -74,29 +77,26 @@ def lm_cost(audit: AuditInput, options: LanguageCostOptions) -> CheckResult:
         measures += _own(audit, arm, one, options)
         if arm != TEACHER and TEACHER in paid:
             measures += _against_teacher(audit, arm, one, paid[TEACHER], options)
-    return CheckResult(name=NAME, measures=tuple(measures), findings=tuple(_findings(audit, measures, paid)))
+    words = ("A token of '{arm}'", "one of the teacher", "answers")
+    found = candidates_saving(NAME, audit.spec.candidate, measures, {**paid}, words)
+    return CheckResult(name=NAME, measures=tuple(measures), findings=tuple(found))
 
 
-def _paid(audit: AuditInput, options: LanguageCostOptions) -> dict[str, Paid]:
-    prices, book = audit.spec.audit.prices, book_from_prices(audit.prices)
-    entry = book.entry(prices.entry)
-    if entry.kind != "machine" and prices.per_hour is None:
-        raise SpecError(f"'{entry.name}' has no price per hour.", hint="Name a machine in audit.prices.entry.")
-    per_hour = prices.per_hour if prices.per_hour is not None else float(entry.per_hour or 0.0)
+def _paid(audit: AuditInput, options: LanguageCostOptions) -> dict[str, PaidTokens]:
+    book = book_from_prices(audit.prices)
+    entry, per_hour = machine_price(audit, book)
     timings = usable_tokens(audit.timings)
-    paid: dict[str, Paid] = {}
+    paid: dict[str, PaidTokens] = {}
     for arm in [] if timings.empty else dict.fromkeys(timings["arm"]):
         if sizes := token_rates(timings, str(arm)):
             rates = sizes[best_batch(sizes)]
-            cost = map_interval(geometric(rates), lambda rate: per_hour / 3600 / rate * 1000)
-            paid[str(arm)] = Paid(cost, entry, per_hour, rates)
+            cost = by_the_hour(rates, per_hour)
+            paid[str(arm)] = PaidTokens(per_1k=cost, entry=entry, per_hour=per_hour, rates=rates)
     if options.teacher_entry:
         asked = book.entry(options.teacher_entry)
-        if asked.kind != "tokens":
-            raise SpecError(f"'{asked.name}' has no price per token.", hint="Name an endpoint in teacher_entry.")
-        written = float(asked.per_1k_output or 0.0)
+        read, written = token_price(asked)
         fixed = Interval(written, written, written, len(audit.test))
-        paid = {TEACHER: Paid(fixed, asked, None, None, float(asked.per_1k_input or 0.0)), **paid}
+        paid = {**paid, TEACHER: PaidTokens(per_1k=fixed, entry=asked, per_hour=None, rates=None, read=read)}
     return paid
 
 
@@ -106,7 +106,7 @@ def _length(audit: AuditInput, arm: str) -> float:
     return sum(means) / len(means) if means else 0.0
 
 
-def _answers(audit: AuditInput, arm: str, paid: Paid, options: LanguageCostOptions) -> Interval:
+def _answers(audit: AuditInput, arm: str, paid: PaidTokens, options: LanguageCostOptions) -> Interval:
     """USD for 1,000 answers: tokens written, and at an endpoint tokens read."""
     written = _length(audit, arm)
     read = 0.0
@@ -117,16 +117,9 @@ def _answers(audit: AuditInput, arm: str, paid: Paid, options: LanguageCostOptio
     return map_interval(paid.per_1k, lambda usd: written * usd + read)
 
 
-def _own(audit: AuditInput, arm: str, paid: Paid, options: LanguageCostOptions) -> list[Measure]:
+def _own(audit: AuditInput, arm: str, paid: PaidTokens, options: LanguageCostOptions) -> list[Measure]:
     exact = paid.read is None or options.prompt_tokens > 0
-    detail = {
-        "entry": paid.entry.name,
-        "title": paid.entry.title,
-        "per_hour": paid.per_hour,
-        "date": paid.entry.date.isoformat(),
-        "source": paid.entry.source,
-        "list_price": paid.entry.list_price and paid.per_hour in (None, paid.entry.per_hour),
-    }
+    detail = price_detail(paid)
     common: dict[str, Any] = {"arm": arm, "unit": "USD", "higher_is_better": False}
     measures = [measured("cost_per_1k_tokens", paid.per_1k, detail=detail, **common)]
     if paid.read is not None:
@@ -140,49 +133,20 @@ def _own(audit: AuditInput, arm: str, paid: Paid, options: LanguageCostOptions) 
 
 
 def _against_teacher(
-    audit: AuditInput, arm: str, mine: Paid, teacher: Paid, options: LanguageCostOptions
+    audit: AuditInput, arm: str, mine: PaidTokens, teacher: PaidTokens, options: LanguageCostOptions
 ) -> list[Measure]:
     """Saving a token, cost of making, and the number of answers (as long as the teacher's) that pays for it."""
-    saving = _saving(mine, teacher)
-    measures = []
-    if saving is not None:
-        more: dict[str, Any] = {"unit": "%", "versus": TEACHER, "higher_is_better": True}
-        measures.append(measured("cost_saving", saving, arm, **more))
+    written = _length(audit, TEACHER) * mine.per_1k.value
+    kept = (_answers(audit, TEACHER, teacher, options).value - written) / 1000
     making = _making(audit, arm, mine, teacher, options)
-    total = sum(making.values())
-    measures.append(Measure(name="making_cost", value=total, arm=arm, unit="USD", detail=making, exact=False, n=1))
-    length = _length(audit, TEACHER)
-    kept = (_answers(audit, TEACHER, teacher, options).value - length * mine.per_1k.value) / 1000
-    reason = {} if kept > 0 else {"reason": "it costs no less than the teacher, so it never pays for itself"}
-    measures.append(
-        Measure(
-            name="break_even_texts",
-            value=total / kept if kept > 0 else None,
-            arm=arm,
-            unit="texts",
-            versus=TEACHER,
-            n=mine.per_1k.n,
-            detail={"saved_per_text": kept, **reason},
-            exact=False,
-        )
-    )
-    return measures
+    return [*saving(arm, mine, teacher), *paid_back(arm, making, kept, mine.per_1k.n)]
 
 
-def _saving(mine: Paid, teacher: Paid) -> Interval | None:
-    """Saved % of the teacher's cost of a token; paired by round where both ran on the same machine."""
-    if mine.rates is not None and teacher.rates is not None:
-        ratio = geometric_ratio(teacher.rates, mine.rates)
-        return None if ratio is None else map_interval(ratio, lambda share: 100 * (1 - share))
-    whole = teacher.per_1k.value
-    return map_interval(mine.per_1k, lambda usd: 100 * (1 - usd / whole)) if whole > 0 else None
-
-
-def _making(audit: AuditInput, arm: str, mine: Paid, teacher: Paid, options: LanguageCostOptions) -> dict[str, float]:
+def _making(
+    audit: AuditInput, arm: str, mine: PaidTokens, teacher: PaidTokens, options: LanguageCostOptions
+) -> dict[str, float]:
     """USD spent once. The teacher's answers are counted at its measured cost, also when they came from the cache."""
-    cards = [card for card in audit.cards if card.name == arm]
-    seconds = sum(card.train_seconds for card in cards) / len(cards) if cards else 0.0
-    learnt = any(card.trained_on for card in cards) and not audit.synthetic.empty
+    learnt = any(card.trained_on for card in audit.cards if card.name == arm) and not audit.synthetic.empty
     tokens = float(audit.synthetic["answer_tokens"].sum()) if learnt else 0.0
     asked = tokens / 1000 * teacher.per_1k.value
     if learnt and teacher.read is not None:
@@ -190,29 +154,4 @@ def _making(audit: AuditInput, arm: str, mine: Paid, teacher: Paid, options: Lan
         asked += (
             len(lengths) * teacher.read * (options.prompt_tokens or float(lengths.mean()) / CHARACTERS_A_TOKEN) / 1000
         )
-    return {"labelling": asked, "training": seconds / 3600 * (mine.per_hour or 0.0)}
-
-
-def _findings(audit: AuditInput, measures: list[Measure], paid: dict[str, Paid]) -> list[Finding]:
-    candidate = audit.spec.candidate
-    mine = {m.name: m for m in measures if m.arm == candidate and m.group is None}
-    saving, even = mine.get("cost_saving"), mine.get("break_even_texts")
-    if saving is None or saving.value is None or even is None:
-        return []
-    dearer = saving.high is not None and saving.high < 0
-    pays = f" It has paid for its making after about {even.value:,.0f} answers." if even.value is not None else ""
-    entry = paid[candidate].entry
-    word = "less" if saving.value >= 0 else "more"
-    claim = (
-        f"A token of '{candidate}' costs {abs(saving.value):.0f} % {word} than one of the teacher (saving "
-        f"{bracket(saving.low, saving.high, 0)}), at the price of '{entry.name}' of {entry.date.isoformat()}.{pays}"
-    )
-    return [
-        Finding(
-            check=NAME,
-            severity="warning" if dearer else "info",
-            claim=claim,
-            evidence=(saving, even),
-            action="Check the price book: list prices are seldom what you pay." if entry.list_price else "",
-        )
-    ]
+    return {"labelling": asked, "training": training_hours(audit, arm) * (mine.per_hour or 0.0)}
