@@ -7,11 +7,13 @@ from typing import Any
 import pandas as pd
 
 from auditor.check import AuditInput, check
+from auditor.checks.lm_latency import answer_length
 from auditor.measuring import bracket, measured
 from auditor.timing import geometric, geometric_ratio, map_interval
 from auditor.types import CheckResult, Finding, Measure
 from distill.energy import NO_METER
-from distill.plugins import NoOptions
+from distill.plugins import BOTH, NoOptions
+from distill.spec import LANGUAGE_MODELS
 from distill.store import TEACHER
 
 OLD = "the energy of answers was not read in this run: it is older than this check, or codecarbon could not be started"
@@ -21,14 +23,16 @@ OLD = "the energy of answers was not read in this run: it is older than this che
     "energy",
     "What energy do 1,000 answers take?",
     needs={"timings"},
+    tasks=BOTH,
     measures={
-        "energy_per_1k_wh": "Energy of 1,000 answers at the largest batch that was timed, in Wh, by codecarbon. An estimate without a meter.",
+        "energy_per_1k_wh": "Energy of 1,000 answers (of the teacher's mean length, where models write), in Wh, by codecarbon. An estimate without a meter.",
         "energy_saving": "Saved share of the teacher's energy for an answer, in %.",
     },
 )
 def energy(audit: AuditInput, options: NoOptions) -> CheckResult:
     """Energy per 1,000 answers by arm, and the share saved of the teacher's, paired by round."""
-    rounds = energy_rounds(audit.timings)
+    length = answer_length(audit) if audit.spec.task == LANGUAGE_MODELS else None
+    rounds = energy_rounds(audit.timings, length)
     if not rounds:
         return CheckResult(name="energy", skipped=OLD)
     method = method_of(audit)
@@ -46,14 +50,19 @@ def energy(audit: AuditInput, options: NoOptions) -> CheckResult:
     return CheckResult(name="energy", measures=tuple(measures), findings=tuple(_findings(audit, measures)))
 
 
-def energy_rounds(timings: pd.DataFrame) -> dict[str, pd.Series]:
-    """Wh per 1,000 answers of each round, indexed by round, for each arm; only rounds with a positive reading."""
+def energy_rounds(timings: pd.DataFrame, tokens: float | None = None) -> dict[str, pd.Series]:
+    """Wh per 1,000 answers of each round, indexed by round, for each arm; only rounds with a positive reading.
+
+    Args:
+        timings: raw timings.
+        tokens: of one answer, for models that write; None where a text is an answer.
+    """
     if "kwh" not in timings:
         return {}
-    rows = timings[(timings["mode"] == "energy") & (timings["kwh"] > 0) & (timings["texts"] > 0)]
+    rows = timings[(timings["mode"] == "energy") & (timings["kwh"] > 0)].set_index("round")
     return {
-        str(arm): 1e6 * found["kwh"] / found["texts"]
-        for arm, found in rows.set_index("round").groupby("arm", sort=False)
+        str(arm): 1e6 * found["kwh"] / (found["texts"] if tokens is None else found["tokens"] / tokens)
+        for arm, found in rows.groupby("arm", sort=False)
     }
 
 

@@ -25,7 +25,7 @@ from distill.spec import LatencySpec
 PASSES = 3  # throughput passes for each batch size and number of threads
 WARM = 3  # texts, then one batch, that are read before the clock runs
 ENERGY_ROUNDS = 3
-ENERGY_SECONDS = 1.0  # of answering in one round, so that a hundredth of a second of processor time (what a system counts in) is little
+ENERGY_SECONDS = 0.5  # of answering in one round, so that a hundredth of a second of processor time (what a system counts in) is little
 COLUMNS = ["arm", "seed", "mode", "threads", "batch", "round", "texts", "tokens", "seconds", "device", "kwh"]
 
 
@@ -61,7 +61,7 @@ def time_models(
 
     Latency: ``options.rounds`` rounds; in each, every model answers the same single text, in an order drawn anew.
     Throughput: for each batch size, passes over ``options.texts`` texts, models again interleaved.
-    Energy, where this process is metered: rounds of a second of answers at the largest batch, models interleaved.
+    Energy, where this process is metered: rounds of half a second of answers at the largest batch, models interleaved.
 
     Returns:
         One row a measurement: arm, seed, mode ('latency', 'throughput' or 'energy'), threads, batch, round, texts, tokens, seconds,
@@ -117,7 +117,7 @@ def _energy_rounds(
     source: np.random.Generator,
     monitor: Monitor,
 ) -> list[dict[str, Any]]:
-    """kWh of answering the texts over and over for a second, with all threads; arms interleaved."""
+    """kWh of answering the texts over and over for a while, with all threads; arms interleaved."""
     records: list[dict[str, Any]] = []
     rows, threads = np.arange(len(chosen)), all_threads()
     for turn in range(ENERGY_ROUNDS):

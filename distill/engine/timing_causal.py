@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -12,18 +13,19 @@ import numpy as np
 import pandas as pd
 import torch
 
+from distill import energy
 from distill.engine import Precision, generator, use_threads
 from distill.engine.chat import Int32s
 from distill.engine.decode import decoder_of
 from distill.engine.generate import Asking, exact_logits, write_answers
 from distill.engine.language_model import LanguageModel
-from distill.engine.timing import TimedModel, all_threads, device_name
+from distill.engine.timing import ENERGY_ROUNDS, ENERGY_SECONDS, TimedModel, all_threads, device_name
 from distill.monitor import Monitor
 from distill.spec import GenerationSpec, LatencySpec
 
 PASSES = 2  # throughput passes for each batch size and number of threads
 TOKENS = 16  # written in one measurement: enough to average over, and the same for every arm
-COLUMNS = ["arm", "seed", "mode", "threads", "batch", "round", "tokens", "seconds", "device"]
+COLUMNS = ["arm", "seed", "mode", "threads", "batch", "round", "tokens", "seconds", "device", "kwh"]
 
 
 @dataclass(frozen=True)
@@ -47,17 +49,19 @@ def time_writers(
 
     ``first_token``: reading one prompt and choosing a token (tokens 1). ``per_token``: the TOKENS − 1 after it, one text alone.
     ``throughput``: TOKENS tokens for each of a batch's prompts, prompts included. In each round every model gets the same prompts, in
-    an order drawn anew; no end token stops them, so all write the same number of tokens.
+    an order drawn anew; no end token stops them, so all write the same number of tokens. ``energy``, where this process is metered: rounds
+    of at least half a second of throughput at the largest batch, with all threads.
 
     Returns:
-        One row a measurement: arm, seed, mode, threads, batch, round, tokens, seconds, device.
+        One row a measurement: arm, seed, mode, threads, batch, round, tokens, seconds, device, kwh (of 'energy' alone).
     """
     source = generator(seed, 0x72)
     rows = np.sort(source.permutation(len(texts))[: options.texts])
     ready = [_prepare(model, [texts[row] for row in rows], asking, precision) for model in models]
     plan = _plan(options, len(rows))
     records: list[dict[str, Any]] = []
-    with torch.inference_mode():
+    meter = energy.meter()
+    with torch.inference_mode(), meter.quiet() if meter else nullcontext():
         for done, (mode, threads, batch, turn) in enumerate(plan):
             with use_threads(threads):
                 picked = source.integers(len(rows), size=batch)
@@ -68,9 +72,32 @@ def time_writers(
                     found = _measure(ready[position], mode, batch, picked)
                     records += [{"threads": threads, "batch": batch, "round": turn, **record} for record in found]
             monitor.progress(done + 1, len(plan), unit="rounds", note=f"{mode}, {threads} threads, batch {batch}")
-    frame = pd.DataFrame(records)
+        if meter:
+            batch = min(max(options.batch_sizes), len(rows))
+            records += _energy_rounds(ready, np.arange(batch, dtype=np.int64), source, monitor)
+    frame = pd.DataFrame(records).reindex(columns=COLUMNS)
+    frame["kwh"] = frame["kwh"].astype(np.float64)
     frame["device"] = device_name()
-    return frame[COLUMNS]
+    return frame
+
+
+def _energy_rounds(
+    ready: Sequence[_Timed], picked: np.ndarray[Any, Any], source: np.random.Generator, monitor: Monitor
+) -> list[dict[str, Any]]:
+    """kWh of writing to the same prompts over and over for a while; arms interleaved."""
+    records: list[dict[str, Any]] = []
+    batch = len(picked)
+    for turn in range(ENERGY_ROUNDS):
+        for position in source.permutation(len(ready)):
+            before = energy.reading()
+            passes: list[dict[str, Any]] = []
+            while not passes or sum(one["seconds"] for one in passes) < ENERGY_SECONDS:
+                passes += _measure(ready[position], "throughput", batch, picked)
+            sums = {name: sum(one[name] for one in passes) for name in ("tokens", "seconds")}
+            facts = {"mode": "energy", "threads": all_threads(), "batch": batch, "round": turn}
+            records.append({**passes[0], **sums, **facts, "kwh": energy.since(before)})
+        monitor.check()
+    return records
 
 
 def _prepare(model: TimedModel, texts: list[str], asking: GenerationSpec, precision: Precision) -> _Timed:

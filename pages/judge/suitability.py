@@ -41,7 +41,9 @@ def render() -> None:
         st.subheader(escaped(_sentence(lines, known), 500), anchor=False)
     if known:
         st.caption(
-            "Accuracy kept of the teacher's, the best first, with 95 % intervals; each task is a run of its own."
+            "Left the accuracy kept of the teacher's, the best first; right the student's own accuracy, beside it its teacher's (|) and that of "
+            "always saying the commonest label (×). With 95 % intervals; each task is a run of its own. Diamonds are legal, medical and "
+            "multi-step tasks."
         )
         charts.show(_chart(known), _table(lines), key="suite_kept", says="Quality kept of each task, ordered.")
     charts.frame(_table(lines), key="suite_lines")
@@ -61,26 +63,55 @@ def _sentence(lines: list[Line], known: list[Line]) -> str:
 
 
 def _chart(known: list[Line]) -> go.Figure:
+    """Left what is kept of the teacher, right what the student can do by itself; one line a task, in the same order."""
     made = charts.figure(
-        height=90 + 42 * len(known),
-        xaxis=charts.axis("quality kept, %"),
+        height=90 + 46 * len(known),
+        xaxis=charts.axis("quality kept, %", domain=[0, 0.48]),
+        xaxis2=charts.axis("the student's own accuracy, %", domain=[0.54, 1], range=[0, 103], anchor="y"),
         yaxis=charts.axis(autorange="reversed"),
     )
-    values = [[getattr(line.retention, name) or 0.0 for line in known] for name in ("value", "low", "high")]
-    made.add_scatter(
-        x=values[0],
-        y=[charts.label(f"{line.task} ({line.domain})") for line in known],
-        mode="markers",
-        marker={
-            "size": 11,
-            "color": [palette.VERMILLION if line.domain == "general" else palette.PURPLE for line in known],
-            "symbol": ["circle" if line.domain == "general" else "diamond" for line in known],
-        },
-        error_x=charts.whiskers(*values),
-        hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
-    )
+    names = [charts.label(f"{line.task} ({line.domain})") for line in known]
+    look = {
+        "size": 11,
+        "color": [palette.VERMILLION if line.domain == "general" else palette.PURPLE for line in known],
+        "symbol": ["circle" if line.domain == "general" else "diamond" for line in known],
+    }
+    for panel, measures in (("x", [line.retention for line in known]), ("x2", [line.student for line in known])):
+        spans = [charts.as_percent(one) if one else (None, None, None) for one in measures]
+        values = [[span[place] or 0.0 for span in spans] for place in range(3)]
+        made.add_scatter(
+            x=[span[0] for span in spans],
+            y=names,
+            xaxis=panel,
+            mode="markers",
+            marker=look,
+            error_x=charts.whiskers(*values),
+            hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+        )
+    _references(made, known, names)
     charts.line_at(made, x=100, label="teacher")
     return made
+
+
+def _references(made: go.Figure, known: list[Line], names: list[str]) -> None:
+    """Beside the student's level its teacher's, and what always saying the commonest label would reach."""
+    for symbol, says, values in (
+        ("line-ns-open", "teacher", [charts.as_percent(line.teacher)[0] if line.teacher else None for line in known]),
+        (
+            "x-thin-open",
+            "always the commonest label",
+            [None if line.commonest is None else 100 * line.commonest for line in known],
+        ),
+    ):
+        colour = palette.colour_of("teacher") if says == "teacher" else palette.NEUTRAL
+        made.add_scatter(
+            x=values,
+            y=names,
+            xaxis="x2",
+            mode="markers",
+            marker={"symbol": symbol, "size": 12, "color": colour, "line": {"width": 2, "color": colour}},
+            hovertemplate=f"%{{y}}, {says}: %{{x:.1f}} %<extra></extra>",
+        )
 
 
 def _table(lines: list[Line]) -> pd.DataFrame:

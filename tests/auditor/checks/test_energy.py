@@ -56,3 +56,9 @@ def test_what_was_metered_in_training_goes_before_the_assumed_power(tmp_path: Pa
     metered = one(result_of(run, "alternatives"), "making_energy_kwh", "distilled")
     assert value(metered) == pytest.approx(0.002) and metered.detail["method"] == "read from RAPL"
     assert metered.detail["estimate"] is False
+
+
+def test_an_answer_that_is_written_is_as_long_as_the_teachers() -> None:
+    rows = [{"arm": "a", "mode": "energy", "round": turn, "tokens": 200, "kwh": 2e-6} for turn in range(3)]
+    found = energy_rounds(pd.DataFrame(rows), tokens=50.0)["a"]
+    assert found.tolist() == pytest.approx([0.5] * 3)  # 2 mWh for 4 answers: 0.5 Wh for 1,000

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,32 @@ def test_every_model_is_timed_in_every_round(classifier: Path, tmp_path: Path) -
     assert 1 in set(frame["threads"]) and (frame["seconds"] > 0).all() and frame["device"].nunique() == 1
     firsts = latency.groupby(["threads", "round"])["arm"].first()
     assert firsts.nunique() == 2  # the order is drawn anew
+
+
+def test_energy_is_read_in_turns_where_the_process_is_metered(
+    classifier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Fake:
+        kwh = 0.0
+
+        def read(self) -> float:
+            self.kwh += 1e-6
+            return self.kwh
+
+        def quiet(self) -> nullcontext[None]:
+            return nullcontext()
+
+    monkeypatch.setattr("distill.energy._meter", Fake())
+    monkeypatch.setattr("distill.engine.timing.ENERGY_SECONDS", 0.01)
+    options = LatencySpec(rounds=5, batch_sizes=(1, 8), texts=8)
+    frame = time_models([TimedModel("teacher", 0, classifier)], LABELS, TEXTS, None, options, 24, Monitor())
+    read = frame[frame["mode"] == "energy"]
+    assert (
+        read["kwh"].tolist() == pytest.approx([1e-6] * 3)
+        and set(read["batch"]) == {8}
+        and (read["texts"] % 8 == 0).all()
+    )
+    assert frame.loc[frame["mode"] != "energy", "kwh"].isna().all()
 
 
 @pytest.mark.slow
