@@ -432,7 +432,7 @@ class RunSpec(Part):
         return yaml.safe_dump(dump, sort_keys=False, allow_unicode=True, width=110)
 
 
-_DISTILLED = ("distilled", "self_distilled", "iterative", "token_kl", "on_policy", "step_by_step")
+_DISTILLED = ("distilled", "self_distilled", "iterative", "stacked", "token_kl", "on_policy", "step_by_step")
 _GENERATION_DEFAULTS: dict[str, Any] = {
     "teacher": {"kind": "local_lm"},
     "generation": {},

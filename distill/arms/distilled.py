@@ -6,23 +6,25 @@ from dataclasses import replace
 from typing import Any
 
 from distill.arms.making import agreement_target, train_student
-from distill.mitigation import MitigationOptions, Stretched, make_lesson
+from distill.arms.richer import RicherOptions, prepare
+from distill.mitigation import Stretched, make_lesson
 from distill.plugins import ArmContext, arm
 from distill.store import ModelCard
 
 
-class DistilledOptions(MitigationOptions):
+class DistilledOptions(RicherOptions):
     """How the student learns, beside the training options."""
 
 
 @arm("distilled", "Student trained on the teacher's soft targets.", DistilledOptions, needs={"signals", "seeds"})
 def distilled(context: ArmContext, options: Any) -> ModelCard:
-    """Train on the synthetic labels' probabilities at the temperature of the training options."""
+    """Train on the synthetic labels' probabilities at the temperature of the training options, and on inner states where they are asked for."""
     lesson = make_lesson(context, options)
     if len(lesson.rows) != len(context.pool):
         stretched = Stretched(context.stage.monitor, len(context.pool) / len(lesson.rows))
         context = replace(context, stage=replace(context.stage, monitor=stretched))
     extra = {} if options.mitigation == "none" else {"mitigation": options.mitigation, "strength": options.strength}
+    ready = prepare(context, options, lesson)
     return train_student(
         context,
         lesson.rows,
@@ -32,6 +34,8 @@ def distilled(context: ArmContext, options: Any) -> ModelCard:
         weights=lesson.weights,
         twins=lesson.twins,
         pairing=options.strength,
-        notes=lesson.notes,
-        extra=extra,
+        start=ready.start,
+        hidden=ready.hidden,
+        notes=(*lesson.notes, *ready.notes),
+        extra={**extra, **ready.extra},
     )

@@ -15,6 +15,7 @@ from distill.teachers.base import model_card
 from distill.types import UNLABELLED, Examples, Floats, Ints
 
 if TYPE_CHECKING:
+    from distill.engine.hidden import HiddenGoal
     from distill.engine.loading import LoadedClassifier
     from distill.engine.reasons import Reasons
     from distill.engine.train import DevSet
@@ -65,6 +66,7 @@ def train_student(
     twins: Sequence[str | None] | None = None,
     pairing: float = 0.0,
     reasons: Reasons | None = None,
+    hidden: HiddenGoal | None = None,
     **known: Any,
 ) -> ModelCard:
     """Train a fresh student on ``rows`` and ``targets`` [n, k], save it, and describe it.
@@ -80,6 +82,7 @@ def train_student(
         twins: for each row a text whose logits should be the same, or None.
         pairing: weight of the penalty for twins that differ.
         reasons: a second task beside the labels.
+        hidden: states of the teacher's layers that the student's should have.
         known: further fields of the card.
     """
     from distill.engine.lesson import Twins
@@ -101,6 +104,7 @@ def train_student(
         weights=weights,
         twins=None if twins is None else Twins(twins, pairing),
         reasons=reasons,
+        hidden=hidden,
     )
     save_classifier(result.loaded, context.folder / "model")
     extra = {
@@ -142,7 +146,7 @@ def wanted_layers(context: ArmContext) -> int | tuple[int, ...]:
     return context.student.layers or max(1, (context.teacher.layers or 2) // 2)
 
 
-def _picked(context: ArmContext) -> list[int]:
+def picked_layers(context: ArmContext) -> list[int]:
     """Which of the teacher's layers (0-based) the student has."""
     from distill.engine.layers import evenly_spread
 
@@ -160,7 +164,7 @@ def student_card(context: ArmContext, *, distilled: bool = True, **known: Any) -
     lineage = {
         "generation": generation,
         "init": context.student.init,
-        "picked_layers": _picked(context) if from_layers else None,
+        "picked_layers": picked_layers(context) if from_layers else None,
         "base_weights": context.teacher.weights_digest if from_layers else str(context.student.checkpoint),
     }
     return model_card(

@@ -54,7 +54,7 @@ def quantised(context: ArmContext, options: Any) -> ModelCard:
     shutil.rmtree(folder, ignore_errors=True)
     write_onnx(load_classifier(str(source.model_dir), context.examples.labels), folder)
     if options.precision == "int8" and options.calibration == "static":
-        _calibrated(context, folder, options)
+        calibrated(context, folder, options)
     elif options.precision == "int8":
         quantise_dynamic(folder, embeddings=options.embeddings, reduce_range=options.reduce_range)
     notes = ("ONNX Runtime with the fast tokenizer alone: part of its speed is the runtime's, not int8's.",)
@@ -122,7 +122,7 @@ def _moved(context: ArmContext, source: ModelCard, folder: Path) -> tuple[float,
     return float(apart.max()), float(np.quantile(apart, 0.99)), len(few)
 
 
-def _calibrated(context: ArmContext, folder: Path, options: QuantisedOptions) -> None:
+def calibrated(context: ArmContext, folder: Path, options: QuantisedOptions) -> None:
     """Static int8; the first pool texts set the ranges. Raises DataError where there is no pool."""
     from distill.engine.encode import encode
     from distill.engine.onnx_model import open_onnx, quantise_static

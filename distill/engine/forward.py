@@ -54,6 +54,11 @@ class Forward:
         states: Tensor = self._model.base_model(**_inputs(batch))[0]
         return states[:, 0]
 
+    def states(self, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Logits [n, k] and the states [n, l, h] after each layer. Never the lean way: its last layer sees the first position alone."""
+        output = self._model(**_inputs(batch), output_hidden_states=True)
+        return output.logits, tuple(output.hidden_states[1:])
+
 
 def _inputs(batch: Batch) -> dict[str, Tensor]:
     extra = {} if batch.types is None else {"token_type_ids": batch.types}

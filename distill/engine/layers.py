@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from distill.engine import prune
 from distill.engine.loading import L, with_model
 from distill.errors import ModelError, SpecError
 
@@ -81,8 +82,14 @@ def pick_layers(loaded: L, layers: int | Sequence[int]) -> L:
         if isinstance(value, list | tuple) and len(value) == total and key != "architectures":
             setattr(config, key, [value[layer] for layer in chosen])
     config.num_hidden_layers = len(chosen)
+    shape = getattr(config, prune.KEY, None)
+    if shape is not None:  # a teacher with cut layers: each layer keeps its own size
+        shape = {part: [sizes[layer] for layer in chosen] for part, sizes in shape.items()}
+        setattr(config, prune.KEY, shape)
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are all replaced
         student = type(model)(config)
+    if shape is not None:
+        prune.shrink(student, shape)
     try:
         student.load_state_dict(_kept(model, name, chosen), strict=True)
     except RuntimeError as error:

@@ -92,18 +92,19 @@ def _gated(gate: Tensor, repeat: int) -> Callable[[nn.Module, tuple[Tensor, ...]
     return hook
 
 
-def cut(model: Any, found: Importance, sparsity: float) -> None:
+def cut(model: Any, found: Importance, sparsity: float, *, heads_too: bool = True) -> None:
     """Cut the least important heads and units out of every layer, in place; the same share in each, one at least stays.
 
     Args:
         model: of a known architecture.
         found: what matters.
         sparsity: share that goes, between 0 and 1.
+        heads_too: False leaves the heads alone, so that the feed-forward layers become narrower and nothing else.
     """
     layers = encoder_layers(model)
     kept_heads, kept_inner = [], []
     for layer, heads, inner in zip(layers, found.heads, found.inner, strict=True):
-        best = _best(heads, sparsity)
+        best = _best(heads, sparsity if heads_too else 0.0)
         width = _width(layer)
         rows = (best[:, None] * width + torch.arange(width)[None, :]).flatten()
         units = _best(inner, sparsity)
@@ -116,6 +117,11 @@ def cut(model: Any, found: Importance, sparsity: float) -> None:
         kept_inner.append(len(units))
     _name_heads(model, kept_heads)
     setattr(model.config, KEY, {"heads": kept_heads, "inner": kept_inner})
+
+
+def picked(found: Importance, layers: Sequence[int]) -> Importance:
+    """The importance of some layers alone (0-based): of a student that is made of them."""
+    return Importance([found.heads[layer] for layer in layers], [found.inner[layer] for layer in layers])
 
 
 def _best(values: Tensor, sparsity: float) -> Tensor:

@@ -22,6 +22,7 @@ from distill.engine import generator, pick_device, pick_dtype, seed_everything
 from distill.engine.checkpoint import discard_state, load_state, random_states, restore_random, save_state
 from distill.engine.encode import Encoded, encode, longest, shuffled_batches, sorted_batches
 from distill.engine.forward import Forward
+from distill.engine.hidden import HiddenGoal, HiddenTask
 from distill.engine.lesson import Lesson, Twins, pairing_of
 from distill.engine.loading import LoadedClassifier
 from distill.engine.losses import pairing_loss, soft_target_loss
@@ -99,6 +100,7 @@ def train_classifier(
     weights: Floats | None = None,
     twins: Twins | None = None,
     reasons: Reasons | None = None,
+    hidden: HiddenGoal | None = None,
     checkpoint_every_seconds: float = 20.0,
 ) -> TrainResult:
     """Train ``loaded`` (in place) on ``targets``, or go on where an interrupted training of the same kind stopped.
@@ -119,6 +121,7 @@ def train_classifier(
         weights: of each text in the loss, shape [n], mean 1; all alike when None.
         twins: second texts whose logits are drawn to those of the first; only for single texts.
         reasons: a second task, dropped after training; only for single texts and encoders.
+        hidden: states of the teacher's layers that the student's should have.
         checkpoint_every_seconds: how much work a kill may cost.
 
     Raises:
@@ -142,7 +145,7 @@ def train_classifier(
     encoded = encode(loaded.tokenizer, [*picked, *pairing.texts], picked_pairs, limit)
     lesson = Lesson(encoded, targets[chosen], None if weights is None else weights[chosen], pairing)
     task = None if reasons is None else reasons.task(loaded.tokenizer, texts, chosen, limit)
-    training = _Training(loaded, lesson, options, seed, limit, dev, arm, folder, monitor, task)
+    training = _Training(loaded, lesson, options, seed, limit, dev, arm, folder, monitor, task, hidden)
     return training.run(checkpoint_every_seconds)
 
 
@@ -168,9 +171,10 @@ class _Training:
         folder: Path,
         monitor: Monitor,
         reasons: ReasonTask | None = None,
+        hidden: HiddenGoal | None = None,
     ) -> None:
         self.loaded, self.lesson, self.options, self.seed = loaded, lesson, options, seed
-        self.reasons = reasons
+        self.reasons, self.goal = reasons, hidden
         self.arm, self.folder, self.monitor = arm, folder / "checkpoint", monitor
         self.device = pick_device()
         self.dtype = pick_dtype(options.precision, self.device)
@@ -193,6 +197,7 @@ class _Training:
         # The compute copy may be bfloat16; ``loaded`` keeps the float32 values of what is frozen.
         self.model = copy.deepcopy(loaded.model).train()
         self.forward = Forward(self.model, self.device, self.dtype, max_tokens)
+        self.hidden = None if hidden is None else HiddenTask(hidden, self.model, self.device, self.dtype, max_tokens)
         masters = {name: p.detach() for name, p in loaded.model.named_parameters() if p.requires_grad}
         self.adamw = MasterAdamW(self.model, masters, options.learning_rate, options.weight_decay, options.clip)
         self.best_weights: dict[str, Tensor] = {}
@@ -249,7 +254,11 @@ class _Training:
         places, pairing = torch.from_numpy(rows), self.lesson.pairing
         paired = np.flatnonzero(pairing.place[rows] >= 0)
         together = np.concatenate([rows, pairing.place[rows[paired]]])
-        logits = self.forward(self.lesson.encoded.batch(together, self.device))
+        batch, inside = self.lesson.encoded.batch(together, self.device), None
+        if self.hidden is None:
+            logits = self.forward(batch)
+        else:
+            logits, inside = self.hidden.logits_and_loss(self.forward, batch, len(rows))
         weights = None if self.weights is None else self.weights[places]
         loss = soft_target_loss(
             logits[: len(rows)],
@@ -261,6 +270,7 @@ class _Training:
         if len(paired):
             first = logits[torch.from_numpy(paired)]
             loss = loss + pairing.strength * pairing_loss(first, logits[len(rows) :], total=len(rows))
+        loss = loss if inside is None else loss + inside
         beside = None if self.reasons is None else self.reasons.loss(self.forward, self.model, rows, self.device)
         return loss if beside is None else loss + beside
 
@@ -330,6 +340,8 @@ class _Training:
         self.lesson.digest_into(data)
         if self.reasons is not None:
             self.reasons.digest_into(data)
+        if self.goal is not None:
+            self.goal.digest_into(data)
         if self.dev is not None and self.dev_encoded is not None:
             data.update(self.dev_encoded.ids.tobytes() + np.asarray(self.dev.target).tobytes())
         for parameter in self.loaded.model.parameters():

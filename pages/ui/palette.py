@@ -20,6 +20,7 @@ KIND_COLOURS: dict[str, str] = {
     "quantised": PURPLE,
     "pruned": ORANGE,
     "trimmed": YELLOW,
+    "stacked": PURPLE,
     "token_kl": VERMILLION,
     "on_policy": VERMILLION,
     "step_by_step": VERMILLION,
@@ -36,6 +37,7 @@ KIND_SYMBOLS: dict[str, str] = {
     "pruned": "x",
     "undistilled": "circle-open",
     "trimmed": "star",
+    "stacked": "hexagram",
     "sequence": "square",
 }
 # the theme's colour of the same hue, for coloured words; .streamlit/config.toml sets them for light and dark
