@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from auditor.types import Measure
+from distill.arms.sources import chain
+from distill.errors import SpecError
+from distill.spec import ArmSpec, RunSpec
 from distill.store import TEACHER
 
 ARTICLE = "Model Distillation for Generative AI (industry article, February 2026)"
@@ -33,7 +36,20 @@ METHODS = (
     Method("quantisation", ("quantised",), "low (no extra training)", "simple inference, low power"),
     Method("pruning", ("pruned",), "medium", "redundant models"),
     Method("traditional fine-tuning", ("fine_tuned", "label_budget"), "very high (needs labelled data)", "specialised domains", "minimal"),
+    Method("vocabulary trimming", ("trimmed",), "", ""),
+    Method("stacked", ("stacked",), "", ""),
 )  # fmt: skip
+STACKED = "stacked"
+
+
+def method_of(spec: RunSpec, arm: ArmSpec) -> str | None:
+    """The method that an arm belongs to, by its name in :data:`METHODS`; what is made from another arm is several of them, stacked."""
+    try:
+        if len({one.kind for one in chain(spec, arm)}) > 1:
+            return STACKED
+    except SpecError:  # a run whose arms go in a circle was never made; one from another version may lack a source
+        return None
+    return next((method.name for method in METHODS if arm.kind in method.kinds), None)
 
 
 @dataclass(frozen=True)

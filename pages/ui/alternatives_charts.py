@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from auditor.alternatives import CRITERIA, METHODS, Method, Recommendation
+from auditor.alternatives import CRITERIA, METHODS, Method, Recommendation, method_of
 from auditor.expectations import Expectation, expected
 from auditor.types import Measure
 from distill.energy import NO_METER
@@ -23,7 +23,8 @@ def method_table(audit: Audited, spec: RunSpec) -> pd.DataFrame:
     """The article's methods, a row for each arm of the method: what was published, what was measured here, what making it took here."""
     rows = []
     for method in METHODS:
-        arms = [arm for arm in arms_of(audit, spec) if kind_of(spec, arm) in method.kinds]
+        known = {arm.name: arm for arm in spec.arms}
+        arms = [arm for arm in arms_of(audit, spec) if arm in known and method_of(spec, known[arm]) == method.name]
         for number, arm in enumerate(arms or [None]):
             named = {"method": method.name, "published": _published(method)} if number == 0 else {}
             rows.append(
@@ -40,6 +41,8 @@ def method_table(audit: Audited, spec: RunSpec) -> pd.DataFrame:
 
 def _published(method: Method) -> str:
     """'keeps 89-93 % · 3-7× faster · training cost high (needs teacher output) · best for reasoning, general tasks'."""
+    if not method.published_cost:
+        return "the article says nothing of it"
     kept, speed = _span(method, "accuracy_retention"), _span(method, "latency_speedup")
     pieces = [f"keeps {kept}" if kept else "", f"{speed} faster" if speed else f"speed gain {method.published_speed}"]
     pieces += [f"training cost {method.published_cost}", f"best for {method.best_for}"]

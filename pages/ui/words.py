@@ -66,6 +66,7 @@ ARM_NAMES: dict[str, str] = {
     "self_distilled": "self-distilled student",
     "iterative": "student taught in rounds",
     "trimmed": "vocabulary trimmed",
+    "stacked": "distilled, trimmed and int8",
     "token_kl": "token-level student",
     "sequence": "sequence level (control)",
     "on_policy": "on-policy student",
@@ -98,6 +99,11 @@ MEASURES: dict[str, Word] = {
     ),
     "dev_retention": Word("accuracy kept on dev", "percent"),
     "chosen_retention": Word("accuracy kept on the test by what dev chose", "percent"),
+    "tokens_lost": Word(
+        "tokens lost by trimming", "share", "Share of the test's tokens that a trimmed vocabulary lacks."
+    ),
+    "texts_with_lost_tokens": Word("texts with a lost token", "share"),
+    "vocabulary_kept": Word("vocabulary kept", "share"),
     "macro_f1_difference": Word("macro F1 against the teacher", "points"),
     "accuracy_over_parent": Word("accuracy against the parent run", "points"),
     "agreement_with_parent": Word("agreement with the parent run", "share"),

@@ -22,7 +22,14 @@ def test_every_method_of_the_article_stands_there_tried_or_not(finished: Path) -
     table = next(frame.value for frame in app.table if "published" in frame.value.columns).map(
         lambda cell: cell.replace("\\", "")
     )
-    assert set(table["method"]) - {""} == {"distillation", "quantisation", "pruning", "traditional fine-tuning"}
+    assert set(table["method"]) - {""} == {
+        "distillation",
+        "quantisation",
+        "pruning",
+        "traditional fine-tuning",
+        "vocabulary trimming",
+        "stacked",
+    }
     published = table.set_index("method")["published"].to_dict()
     assert "keeps 89-93 %" in published["distillation"] and "keeps 75-85 %" in published["pruning"]
     assert (

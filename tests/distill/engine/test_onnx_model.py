@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from distill.engine import use_threads
 from distill.engine.loading import load_classifier
@@ -86,3 +87,18 @@ def test_static_int8_calibrated_on_texts_answers_nearly_alike(tmp_path: Path) ->
     assert (tmp_path / "m" / "model.onnx").stat().st_size != size
     assert not np.array_equal(before, after)
     assert np.abs(before - after).max() < 0.15
+
+
+class _NoOperator(torch.nn.Module):
+    """A pooler with an operation that ONNX has no word for."""
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return torch.erfinv(torch.tanh(states[:, 0]) / 2)
+
+
+def test_an_operation_that_does_not_export_names_the_architecture(classifier: Path, tmp_path: Path) -> None:
+    loaded = load_classifier(str(classifier), LABELS)
+    loaded.model.bert.pooler = _NoOperator()
+    with pytest.raises(ModelError, match="The architecture 'bert' does not export to ONNX") as caught:
+        write_onnx(loaded, tmp_path / "onnx")
+    assert "leave this arm out" in caught.value.hint
