@@ -63,7 +63,7 @@ def _heirloom(folder: Path, count: int) -> dict[str, Any]:
     from distill.engine.causal_loading import load_causal
     from distill.engine.encode import shuffled_batches
     from distill.engine.token_lesson import Taught, TokenLesson
-    from distill.engine.train_causal import Recipe, _Training
+    from distill.engine.train_causal import CausalTraining, Recipe
 
     path, _ = _answers(folder, count)
     unpacking = clocks()
@@ -72,13 +72,13 @@ def _heirloom(folder: Path, count: int) -> dict[str, Any]:
     options = TrainingSpec(temperature=1.0, learning_rate=RATE, batch_size=BATCH, epochs=1)
     lesson = TokenLesson(taught, 8192)
     seen = _Losses()
-    own = _Training(load_causal(student_dir(folder)), lesson, options, Recipe(), 1, None, "b", folder / "t", seen)
+    own = CausalTraining(load_causal(student_dir(folder)), lesson, options, Recipe(), 1, None, "b", folder / "t", seen)
     batches = shuffled_batches(lesson.lengths, BATCH, 1, 0)
     for rows in batches[:WARM]:
-        own._step(rows)
+        own.step(rows)
     began, tokens = clocks(), own.at.tokens
     for rows in batches[WARM:]:
-        own._step(rows)
+        own.step(rows)
     wall, busy = (clocks() - began + unpacked).tolist()
     return _facts(own.at.tokens - tokens, wall, busy, seen.values)
 

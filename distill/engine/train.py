@@ -5,36 +5,29 @@ A target is a row of probabilities; a hard label is a one-hot row, for which sof
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from torch import Tensor
 
-from distill.engine import generator, pick_device, pick_dtype, seed_everything
-from distill.engine.checkpoint import discard_state, load_state, random_states, restore_random, save_state
-from distill.engine.encode import Encoded, encode, longest, shuffled_batches, sorted_batches
+from distill.engine import generator
+from distill.engine.encode import Encoded, encode, longest, sorted_batches
 from distill.engine.forward import Forward
 from distill.engine.hidden import HiddenGoal, HiddenTask
 from distill.engine.lesson import Lesson, Twins, pairing_of
 from distill.engine.loading import LoadedClassifier
+from distill.engine.loop import Training
 from distill.engine.losses import pairing_loss, soft_target_loss
-from distill.engine.optimise import MasterAdamW, rate_at
 from distill.engine.reasons import Reasons, ReasonTask
-from distill.errors import Cancelled, DataError, ModelError
-from distill.files import digest_of
+from distill.errors import DataError
 from distill.monitor import Monitor
 from distill.spec import TrainingSpec
 from distill.types import Floats, Ints
 
-POINTS = 100  # of the loss curve, at most
 DEV_BATCH = 128
 
 
@@ -66,22 +59,6 @@ class TrainResult:
     seconds: float
     best_dev_agreement: float | None
     texts_seen: int
-
-
-@dataclass
-class _Progress:
-    """Where a training stands; goes into the checkpoint as it is."""
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    seen: int = 0
-    loss_rows: int = 0
-    best: float | None = None
-    stale: int = 0
-    stopped: bool = False
-    seconds: float = 0.0
-    loss: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
 
 
 def train_classifier(
@@ -145,8 +122,10 @@ def train_classifier(
     encoded = encode(loaded.tokenizer, [*picked, *pairing.texts], picked_pairs, limit)
     lesson = Lesson(encoded, targets[chosen], None if weights is None else weights[chosen], pairing)
     task = None if reasons is None else reasons.task(loaded.tokenizer, texts, chosen, limit)
-    training = _Training(loaded, lesson, options, seed, limit, dev, arm, folder, monitor, task, hidden)
-    return training.run(checkpoint_every_seconds)
+    training = ClassifierTraining(loaded, lesson, options, seed, limit, dev, arm, folder, monitor, task, hidden)
+    training.run(checkpoint_every_seconds)
+    at = training.at
+    return TrainResult(loaded, at.step, training.epochs_run, at.seconds, at.best, at.seen)
 
 
 def freeze_embeddings(model: Any) -> None:
@@ -158,7 +137,9 @@ def freeze_embeddings(model: Any) -> None:
         parameter.requires_grad_(False)
 
 
-class _Training:
+class ClassifierTraining(Training[LoadedClassifier, Lesson]):
+    """A classifier in training; see :func:`train_classifier`."""
+
     def __init__(
         self,
         loaded: LoadedClassifier,
@@ -173,83 +154,41 @@ class _Training:
         reasons: ReasonTask | None = None,
         hidden: HiddenGoal | None = None,
     ) -> None:
-        self.loaded, self.lesson, self.options, self.seed = loaded, lesson, options, seed
-        self.reasons, self.goal = reasons, hidden
-        self.arm, self.folder, self.monitor = arm, folder / "checkpoint", monitor
-        self.device = pick_device()
-        self.dtype = pick_dtype(options.precision, self.device)
+        self.max_tokens, self.dev, self.reasons, self.goal = max_tokens, dev, reasons, hidden
+        self.dev_encoded = None if dev is None else encode(loaded.tokenizer, dev.texts, dev.pairs, max_tokens)
+        super().__init__(loaded, lesson, options, seed, arm, folder, monitor)
         self.targets = torch.from_numpy(np.ascontiguousarray(lesson.targets)).float().to(self.device)
         self.weights = None if lesson.weights is None else torch.from_numpy(lesson.weights).float().to(self.device)
-        self.dev = dev
-        self.dev_encoded = None if dev is None else encode(loaded.tokenizer, dev.texts, dev.pairs, max_tokens)
-        self.per_epoch = -(-len(lesson) // options.batch_size)
-        self.steps = self.per_epoch * options.epochs
-        every = max(1, options.checks_per_epoch)
-        self.checks = {-(-self.per_epoch * (check + 1) // every) for check in range(every)}
-        seed_everything(seed)
-        for parameter in loaded.model.parameters():
+
+    def choose(self, model: Any) -> None:
+        """All weights but the embeddings, where they are to stay; the second task's map is put on."""
+        for parameter in model.parameters():
             parameter.requires_grad_(True)
-        if options.freeze_embeddings:
-            freeze_embeddings(loaded.model)
-        if reasons is not None:
-            reasons.attach(loaded.model)
-        self.fingerprint = self._fingerprint()
-        # The compute copy may be bfloat16; ``loaded`` keeps the float32 values of what is frozen.
-        self.model = copy.deepcopy(loaded.model).train()
-        self.forward = Forward(self.model, self.device, self.dtype, max_tokens)
-        self.hidden = None if hidden is None else HiddenTask(hidden, self.model, self.device, self.dtype, max_tokens)
-        masters = {name: p.detach() for name, p in loaded.model.named_parameters() if p.requires_grad}
-        self.adamw = MasterAdamW(self.model, masters, options.learning_rate, options.weight_decay, options.clip)
-        self.best_weights: dict[str, Tensor] = {}
-        self.at = _Progress()
+        if self.options.freeze_embeddings:
+            freeze_embeddings(model)
+        if self.reasons is not None:
+            self.reasons.attach(model)
 
-    def run(self, checkpoint_every: float) -> TrainResult:
-        self._restore()
-        began, saved = time.monotonic() - self.at.seconds, time.monotonic()
-        total = self.options.epochs * len(self.lesson)
-        self.monitor.restart(self.at.seen)
-        try:
-            while self.at.epoch < self.options.epochs and not self.at.stopped:
-                batches = shuffled_batches(self.lesson.lengths, self.options.batch_size, self.seed, self.at.epoch)
-                while self.at.batch < len(batches) and not self.at.stopped:
-                    self._step(batches[self.at.batch])
-                    self.at.seconds = time.monotonic() - began
-                    if time.monotonic() - saved >= checkpoint_every:
-                        self._save()
-                        saved = time.monotonic()
-                    self.monitor.progress(self.at.seen, total, unit="texts")
-                if not self.at.stopped:
-                    self.at.epoch, self.at.batch = self.at.epoch + 1, 0
-        except Cancelled:
-            self._save()
-            raise
-        self._use_best()
-        discard_state(self.folder)
-        return TrainResult(
-            self.loaded,
-            self.at.step,
-            self.at.seen / len(self.lesson),
-            time.monotonic() - began,
-            self.at.best,
-            self.at.seen,
-        )
+    def prepare(self, model: Any) -> None:
+        """The way through the model that suits device and length; the teacher beside it where its states are learnt."""
+        self.forward, goal = Forward(model, self.device, self.dtype, self.max_tokens), self.goal
+        self.hidden = None if goal is None else HiddenTask(goal, model, self.device, self.dtype, self.max_tokens)
 
-    def _step(self, rows: Ints) -> None:
-        options, at = self.options, self.at
-        loss = self._loss(rows)
-        torch.autograd.backward(loss)
-        self.adamw.step(rate_at(at.step, self.steps, options.warmup, options.schedule))
-        at.loss += loss.detach().double().cpu() * len(rows)
-        at.loss_rows += len(rows)
-        at.step += 1
-        at.batch += 1
-        at.seen += len(rows)
-        if at.step % max(1, self.steps // POINTS) == 0 or at.step == self.steps:
-            self._report_loss()
-        if self.dev is not None and at.batch in self.checks:
-            self._check_dev()
+    def release(self, model: Any) -> None:
+        """The second task's map is for training alone."""
+        if self.reasons is not None:
+            self.reasons.detach(model)
 
-    def _loss(self, rows: Ints) -> Tensor:
+    def digest_into(self, digest: Any) -> None:
+        """Second tasks and dev decide too."""
+        if self.reasons is not None:
+            self.reasons.digest_into(digest)
+        if self.goal is not None:
+            self.goal.digest_into(digest)
+        if self.dev is not None and self.dev_encoded is not None:
+            digest.update(self.dev_encoded.ids.tobytes() + np.asarray(self.dev.target).tobytes())
+
+    def loss(self, rows: Ints) -> tuple[Tensor, int]:
         """Soft targets, and the twins' penalty where a row has one: rows and twins go through the model together."""
         places, pairing = torch.from_numpy(rows), self.lesson.pairing
         paired = np.flatnonzero(pairing.place[rows] >= 0)
@@ -272,28 +211,15 @@ class _Training:
             loss = loss + pairing.strength * pairing_loss(first, logits[len(rows) :], total=len(rows))
         loss = loss if inside is None else loss + inside
         beside = None if self.reasons is None else self.reasons.loss(self.forward, self.model, rows, self.device)
-        return loss if beside is None else loss + beside
+        return loss if beside is None else loss + beside, len(rows)
 
-    def _report_loss(self) -> None:
-        mean = float(self.at.loss) / self.at.loss_rows
-        if not np.isfinite(mean):
-            raise ModelError(
-                f"The loss of {self.arm} is not a number any more after {self.at.step} steps.",
-                hint="Lower the learning rate, or use precision fp32.",
-            )
-        self.monitor.curve(self.arm, self.seed, self.at.step, "loss", mean)
-        self.at.loss, self.at.loss_rows = torch.zeros((), dtype=torch.float64), 0
-
-    def _check_dev(self) -> None:
-        assert self.dev is not None and self.dev_encoded is not None
-        agreement = self._agreement(self.dev_encoded, self.dev.target)
-        self.monitor.curve(self.arm, self.seed, self.at.step, "agreement", agreement)
-        better = self.at.best is None or agreement > self.at.best
-        if better or agreement == self.at.best:  # of equals the later one has learnt more
-            self.best_weights = self.adamw.weights()
-            self.at.best = agreement
-        self.at.stale = 0 if better else self.at.stale + 1
-        self.at.stopped = self.options.patience is not None and self.at.stale >= self.options.patience
+    def check_dev(self) -> None:
+        """By the share of dev rows with the label that is asked for; of equals the later one has learnt more."""
+        if self.dev is None or self.dev_encoded is None:
+            return
+        agreement, best = self._agreement(self.dev_encoded, self.dev.target), self.at.best
+        better = best is None or agreement > best
+        self.judged("agreement", agreement, better=better, take=better or agreement == best)
 
     def _agreement(self, encoded: Encoded, target: Ints) -> float:
         self.model.eval()
@@ -304,50 +230,3 @@ class _Training:
                 same += int((logits.argmax(dim=1).cpu().numpy() == target[rows]).sum())
         self.model.train()
         return same / max(1, len(encoded))
-
-    def _use_best(self) -> None:
-        """Put the best weights into ``loaded``."""
-        weights = self.best_weights or self.adamw.weights()
-        with torch.no_grad():
-            for name, parameter in self.loaded.model.named_parameters():
-                if name in weights:
-                    parameter.copy_(weights[name])
-                parameter.requires_grad_(True)
-        if self.reasons is not None:
-            self.reasons.detach(self.loaded.model)
-        self.loaded.model.eval()
-
-    def _save(self) -> None:
-        facts = {key: value for key, value in vars(self.at).items() if key != "loss"}
-        tensors = {"loss": self.at.loss, **self.adamw.state(), **random_states(self.device)}
-        tensors |= {f"best.{name}": tensor for name, tensor in self.best_weights.items()}
-        save_state(self.folder, tensors, {"fingerprint": self.fingerprint, "at": facts})
-
-    def _restore(self) -> None:
-        found = load_state(self.folder, self.fingerprint)
-        if found is None:
-            return
-        tensors, facts = found
-        self.at = _Progress(**facts["at"], loss=tensors["loss"])
-        self.adamw.restore(tensors)
-        self.best_weights = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best.")}
-        restore_random(tensors, self.device)
-        self.monitor.note(f"{self.arm}, seed {self.seed}: goes on after {self.at.seen} texts.")
-
-    def _fingerprint(self) -> str:
-        """Digest of everything that decides the result: another training's checkpoint must not be taken up."""
-        data = hashlib.sha256()
-        self.lesson.digest_into(data)
-        if self.reasons is not None:
-            self.reasons.digest_into(data)
-        if self.goal is not None:
-            self.goal.digest_into(data)
-        if self.dev is not None and self.dev_encoded is not None:
-            data.update(self.dev_encoded.ids.tobytes() + np.asarray(self.dev.target).tobytes())
-        for parameter in self.loaded.model.parameters():
-            if parameter.requires_grad:
-                data.update(parameter.detach().cpu().numpy().tobytes())
-        versions = [torch.__version__, transformers.__version__, torch.get_num_threads(), str(self.device)]
-        return digest_of(
-            [self.options.model_dump(mode="json"), self.seed, data.hexdigest(), versions, str(self.dtype), self.steps]
-        )

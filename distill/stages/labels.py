@@ -15,7 +15,7 @@ from distill.plugins import ARMS, RemoteTeacher, StageContext, Teacher
 from distill.signals import Answers, SignalCache, check_probabilities, library_versions, seeded_order, signal_key
 from distill.stages.frame import Outcome, Within, once
 from distill.stages.unanswered import record_unanswered
-from distill.store import Run
+from distill.store import ModelCard, Run
 from distill.teachers.base import open_teacher, resolved_precision
 from distill.types import UNLABELLED, ClassSignal, Examples, Floats, Ints, read_frame, write_frame
 
@@ -179,20 +179,31 @@ def _frame(context: StageContext, rows: Examples, answers: Answers) -> pd.DataFr
         corrected=False,
         confidence=signal.confidence,
         entropy=signal.entropy,
-        synthetic=True,
-        teacher_id=card.id,
-        teacher_version=card.version,
-        licence=card.licence,
-        weights_digest=card.weights_digest,
-        tokenizer_digest=card.tokenizer_digest,
-        labelled_at=answers.labelled_at,
-        versions=", ".join(f"{name} {found}" for name, found in library_versions().items()),
-        generation=int(card.extra.get("generation", 0)),
+        **labelled_by(card, answers.labelled_at),
     )
 
 
-def _correct(context: StageContext, frame: pd.DataFrame) -> tuple[pd.DataFrame, int, int]:
-    """Lay people's corrections over the frame: another label, or no row at all where the label is −1."""
+def labelled_by(card: ModelCard, labelled_at: Any) -> dict[str, Any]:
+    """Columns of provenance: each synthetic label or answer says who made it, with what, and when."""
+    return {
+        "synthetic": True,
+        "teacher_id": card.id,
+        "teacher_version": card.version,
+        "licence": card.licence,
+        "weights_digest": card.weights_digest,
+        "tokenizer_digest": card.tokenizer_digest,
+        "labelled_at": labelled_at,
+        "versions": ", ".join(f"{name} {found}" for name, found in library_versions().items()),
+        "generation": int(card.extra.get("generation", 0)),
+    }
+
+
+def corrections(context: StageContext, frame: pd.DataFrame, column: str) -> pd.Series | None:
+    """What people said of each row of ``frame``, NaN where nothing; None where the run has no corrections.
+
+    Raises:
+        StoreError: the run is a label version, and its corrections are missing.
+    """
     path = context.run.folder / CORRECTIONS
     if not path.exists():
         if context.spec.label_version:
@@ -200,9 +211,16 @@ def _correct(context: StageContext, frame: pd.DataFrame) -> tuple[pd.DataFrame, 
                 f"Label version {context.spec.label_version} needs {CORRECTIONS}, which is missing.",
                 hint="Apply the decisions of the parent run again: that makes a new run with them.",
             )
+        return None
+    found = read_frame(path, ["row_id", column]).drop_duplicates("row_id", keep="last")
+    return frame["row_id"].map(dict(zip(found["row_id"], found[column], strict=True)))
+
+
+def _correct(context: StageContext, frame: pd.DataFrame) -> tuple[pd.DataFrame, int, int]:
+    """Lay people's corrections over the frame: another label, or no row at all where the label is −1."""
+    said = corrections(context, frame, "label")
+    if said is None:
         return frame, 0, 0
-    corrections = read_frame(path, ["row_id", "label"]).drop_duplicates("row_id", keep="last")
-    said = frame["row_id"].map(dict(zip(corrections["row_id"], corrections["label"], strict=True)))
     labels = said.fillna(frame["label"]).astype(np.int64)
     k = sum(name.startswith("p_") for name in frame.columns)
     if ((labels >= k) | (labels < UNLABELLED)).any():

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from distill.errors import DataError, StoreError
+from distill.errors import DataError
 from distill.files import canonical_json
 from distill.plugins import ARMS, StageContext
-from distill.signals import library_versions, seeded_order
+from distill.signals import seeded_order
 from distill.spec import GenerationSpec
 from distill.stages.frame import Outcome, once
-from distill.stages.labels import CORRECTIONS, labels_digest, read_labels
+from distill.stages.labels import corrections, labelled_by, labels_digest, read_labels
 from distill.store import ModelCard, Run
 from distill.teachers.base import open_writer
-from distill.types import Examples, read_frame, write_frame
+from distill.types import Examples, write_frame
 from distill.writing import AnswerCache, Answers, Question, Writer, Written
 
 SELF_TEST = 4  # prompts
@@ -172,31 +172,16 @@ def answer_frame(
         confidence=np.exp(logprobs),
         entropy=np.array([np.nan if w.entropy is None else w.entropy for w in written], dtype=np.float64),
         sample=np.array(samples, dtype=np.int64),
-        synthetic=True,
-        teacher_id=card.id,
-        teacher_version=card.version,
-        licence=card.licence,
-        weights_digest=card.weights_digest,
-        tokenizer_digest=card.tokenizer_digest,
-        labelled_at=[w.labelled_at for w in written],
-        versions=", ".join(f"{name} {found}" for name, found in library_versions().items()),
-        generation=int(card.extra.get("generation", 0)),
+        **labelled_by(card, [w.labelled_at for w in written]),
         sampling=canonical_json(sampling),
     )
 
 
 def _correct(context: StageContext, frame: pd.DataFrame) -> tuple[pd.DataFrame, int, int]:
     """Lay people's edits over the frame; a rejected answer (an empty edit) leaves it."""
-    path = context.run.folder / CORRECTIONS
-    if not path.exists():
-        if context.spec.label_version:
-            raise StoreError(
-                f"Label version {context.spec.label_version} needs {CORRECTIONS}, which is missing.",
-                hint="Apply the decisions of the parent run again: that makes a new run with them.",
-            )
+    said = corrections(context, frame, "answer")
+    if said is None:
         return frame, 0, 0
-    edits = read_frame(path, ["row_id", "answer"]).drop_duplicates("row_id", keep="last")
-    said = frame["row_id"].map(dict(zip(edits["row_id"], edits["answer"], strict=True)))
     answer = said.where(said.notna(), frame["answer"]).astype(str)
     rejected = said.notna() & (answer.str.strip() == REJECTED)
     corrected = said.notna() & (answer != frame["teacher_answer"]) & ~rejected

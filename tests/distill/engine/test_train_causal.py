@@ -15,7 +15,7 @@ from distill.engine.language_model import LanguageModel
 from distill.engine.layers import pick_layers
 from distill.engine.losses import top_k_loss
 from distill.engine.token_lesson import Taught, TokenLesson, make_batch
-from distill.engine.train_causal import Recipe, _Training, train_causal
+from distill.engine.train_causal import CausalTraining, Recipe, train_causal
 from distill.errors import Cancelled, DataError, ModelError
 from distill.monitor import Monitor
 from distill.spec import GenerationSpec, TrainingSpec
@@ -47,9 +47,9 @@ def student(folder: Path) -> LoadedCausal:
 
 def training(
     folder: Path, taught: list[Taught], tmp_path: Path, loaded: LoadedCausal | None = None, **over: object
-) -> _Training:
+) -> CausalTraining:
     options = OPTIONS.model_copy(update=over)
-    return _Training(
+    return CausalTraining(
         loaded or student(folder), TokenLesson(taught, 200), options, Recipe(), 1, None, "arm", tmp_path, Monitor()
     )
 
