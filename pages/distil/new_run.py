@@ -9,15 +9,17 @@ import pandas as pd
 import streamlit as st
 from pydantic import BaseModel
 
-from auditor.check import CHECKS, MEASURES
+from auditor.check import GIVES, checks_of
 from distill.plugins import ARMS, TASKS, TEACHERS
 from distill.presets import SUMMARIES
 from distill.registry import Registry
 from distill.spec import (
+    LANGUAGE_MODELS,
     ArmSpec,
     AuditSpec,
     DataSpec,
     GateSpec,
+    GenerationSpec,
     PriceSpec,
     ReviewSpec,
     RunSpec,
@@ -64,6 +66,8 @@ def _top() -> None:
             key=draft.key("name"),
             placeholder="What this run is about",
         )
+    if draft.task() == LANGUAGE_MODELS:
+        return  # the presets are settings of classifiers
     with right:
         chosen = st.segmented_control(
             "Preset", [*SUMMARIES, MINE], default=draft.preset() or MINE, required=True, key=draft.key("preset"),
@@ -83,6 +87,8 @@ def _suggested() -> str:
         return ""
     what = str(source.get("name") or source.get("id") or source.get("path", "").rsplit("/", 1)[-1])
     layers = draft.values().get("student", {}).get("layers", 2)
+    if layers == 0:
+        return one_line(f"{what[:60]} · half of the layers", 120)
     return one_line(f"{what[:60]} · {layers if isinstance(layers, int) else len(layers)} layers", 120)
 
 
@@ -124,7 +130,7 @@ def _section(model: type[BaseModel], name: str, **options: Any) -> dict[str, Any
 
 def _registered(registry: Registry[Any], label: str, present: str, key: str) -> str:
     """A choice among registered things, each with its one-line summary."""
-    entries = {entry.name: entry for entry in registry}
+    entries = {entry.name: entry for entry in registry if registry is TASKS or draft.task() in entry.tasks}
     if present not in entries:
         present = next(iter(entries))
     chosen = st.selectbox(
@@ -155,9 +161,11 @@ def _data() -> None:
         )
         page.link("data", "Change", icon=":material/edit:")
     if len(TASKS.names()) > 1:
-        draft.values()["task"] = _registered(
-            TASKS, "Task", draft.values().get("task", "classification"), draft.key("task")
-        )
+        task = _registered(TASKS, "Task", draft.task(), draft.key("task"))
+        if task != draft.task():
+            draft.change_task(task)
+            st.rerun()
+        draft.values()["task"] = task
     drawn = forms.draw(
         DataSpec,
         data,
@@ -180,8 +188,16 @@ def _teacher() -> None:
     options = teacher.get("options", {}) if kind == teacher.get("kind", kind) else {}
     drawn = forms.draw(TEACHERS.get(kind).options, options, draft.key(f"teacher.{kind}"), columns=3)
     draft.values()["teacher"] = {"kind": kind, "options": drawn}
-    st.markdown("**How it labels**")
-    _section(SignalSpec, "signals", columns=4)
+    if draft.task() != LANGUAGE_MODELS:
+        st.markdown("**How it labels**")
+        _section(SignalSpec, "signals", columns=4)
+        return
+    st.markdown(
+        "**How it answers**", help="The prompts are the pool's texts. Test prompts are answered without sampling."
+    )
+    _section(GenerationSpec, "generation", columns=3)
+    asked = forms.draw(SignalSpec, draft.part("signals"), draft.key("signals"), only=("max_labels",), columns=3)
+    draft.part("signals")["max_labels"] = asked["max_labels"]
 
 
 def _student() -> None:
@@ -266,7 +282,8 @@ def _audit(arms: list[str]) -> None:
         prices = {**PriceSpec().model_dump(), **(audit.get("prices") or {})}
         prices["entry"] = price_book.entry_choice(prices["entry"], draft.key("price_entry"))
         prices = forms.draw(PriceSpec, prices, draft.key("prices"), only=("per_hour",), columns=3)
-        prices = {**prices, **error_prices.editor(prices, draft.key("error_prices"))}
+        if draft.task() != LANGUAGE_MODELS:  # a wrong label has a price, a wrong answer has no list of kinds
+            prices = {**prices, **error_prices.editor(prices, draft.key("error_prices"))}
         more = forms.draw(
             AuditSpec, {**audit, **drawn, "prices": prices}, draft.key("audit_more"), only=("latency",), columns=3
         )
@@ -277,7 +294,7 @@ def _audit(arms: list[str]) -> None:
 
 def _gates(given: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
     """The gates as an editable table; a row needs one of the two limits."""
-    CHECKS.names()  # fills the catalogue of measures
+    measures = {name for entry in checks_of(draft.task()) for name in GIVES[entry.name]}
     present = AuditSpec.model_fields["gates"].default if given is None else [GateSpec.model_validate(g) for g in given]
     key = draft.key("gates")
     if state.widget(key) is None:
@@ -286,7 +303,7 @@ def _gates(given: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
         made = pd.DataFrame([g.model_dump() for g in present], columns=columns)
         state.put("gates_start", made.astype({"at_least": "float64", "at_most": "float64"}))
     start: pd.DataFrame = state.get("gates_start")
-    known = sorted({*MEASURES, *(g.measure for g in present)})
+    known = sorted({*measures, *(g.measure for g in present)})
     edited = st.data_editor(
         start,
         num_rows="dynamic",

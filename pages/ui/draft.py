@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from distill.presets import PRESETS
-from distill.spec import RunSpec, parse_spec, spec_from_yaml
+from distill.spec import LANGUAGE_MODELS, GenerationSpec, RunSpec, parse_spec, spec_from_yaml
 from pages.ui import state
 
+CLASSIFIERS = "classification"
 _DRAFT, _REVISION, _STEP = "draft", "draft_revision", "draft_step"
 
 
@@ -39,6 +40,26 @@ def replace(new: dict[str, Any]) -> None:
 def apply_preset(name: str) -> None:
     """Lay a preset over the draft."""
     replace({**_merged(values(), PRESETS[name]), "_preset": name})
+
+
+def task() -> str:
+    """The task of the draft."""
+    return str(values().get("task", CLASSIFIERS))
+
+
+def change_task(new: str) -> None:
+    """Begin anew with another task, the data and the name apart: what a teacher, an arm or a gate is differs between tasks."""
+    kept = {name: values()[name] for name in ("name", "data") if name in values()}
+    made: dict[str, Any] = {}
+    if new == LANGUAGE_MODELS:
+        source = kept.get("data", {}).get("source") or {"kind": "file", "path": "prompts.jsonl"}
+        whole = RunSpec.model_validate({"name": "draft", "task": new, "data": {"source": source}}).model_dump(
+            mode="json"
+        )
+        names = ("teacher", "signals", "student", "training", "arms", "audit")
+        made = {name: whole[name] for name in names}
+        made["generation"] = GenerationSpec().model_dump(mode="json")
+    replace({**kept, "task": new, **made})
 
 
 def preset() -> str | None:

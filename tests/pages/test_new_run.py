@@ -170,3 +170,23 @@ def test_an_impossible_value_keeps_the_page_alive(home: Path, rows: Path) -> Non
     assert not app.exception
     assert "at least one layer" in app.error[0].value
     assert app.button(key="step_back")
+
+
+def test_another_task_brings_its_own_teachers_arms_and_gates(home: Path, rows: Path, quiet: None) -> None:
+    app = pasted(open_page("new"), spec_text(rows))
+    app.segmented_control(key="new_step").set_value(1).run()
+    next(box for box in app.selectbox if box.label == "Task").set_value("generation").run()
+    assert_well(app)
+    app.segmented_control(key="new_step").set_value(2).run()
+    teacher = next(box for box in app.selectbox if box.label == "Teacher")
+    assert teacher.value == "local_lm" and not any("fine tuned" in option for option in teacher.options)
+    assert any(number.label.lower().startswith("max new tokens") for number in app.number_input)
+    app.segmented_control(key="new_step").set_value(4).run()
+    assert_well(app)
+    assert [arm["kind"] for arm in draft_of(app)["arms"]][0] == "token_kl"
+    gates = {gate["measure"] for gate in draft_of(app)["audit"]["gates"]}
+    assert gates == {"token_agreement", "latency_speedup", "gender_bias_change"}
+    assert not any(editor.key and "error" in str(editor.key) for editor in app.get("data_editor"))
+    app.segmented_control(key="new_step").set_value(5).run()
+    assert not app.exception
+    assert draft_of(app)["data"]["source"]["path"] == str(rows)
