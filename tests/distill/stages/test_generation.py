@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import pytest
 from distill.engine.memory import MemoryFacts, peak_memory_of_writer
 from distill.errors import ModelError, SpecError
 from distill.events import Note
+from distill.files import read_json
 from distill.plugins import StageContext
 from distill.spec import load_spec, parse_spec, spec_from_yaml
 from distill.stages import run_stages
@@ -242,3 +246,49 @@ def test_the_tiny_spec_goes_all_the_way_on_the_real_pack(tmp_path: Path) -> None
     bare = read_frame(context.run.prediction_path("undistilled", 1, "test"))
     assert student["kl_sum"].sum() < bare["kl_sum"].sum()
     assert teacher["answer"].str.len().mean() > 20
+
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from distill.engine import train_causal
+from distill.monitor import Monitor
+from distill.stages import run_stages
+from distill.store import Run
+from distill.workspace import Workspace
+from tests.distill.tiny import context_of
+
+torch.set_num_threads(1)
+train_causal.train_causal.__kwdefaults__["checkpoint_every_seconds"] = 0.0
+context, seen = context_of(Run(Path(sys.argv[1])), Workspace(Path(sys.argv[2])))
+plain = context.monitor.emit
+
+def emit(event):
+    plain(event)
+    if event.kind == "curve" and event.name == "loss" and event.step == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+context.monitor.emit = emit
+run_stages(context, until="students")
+"""
+
+
+@pytest.mark.slow
+def test_kill_minus_9_in_training_and_resume_gives_the_same_weights(teacher: Path, tmp_path: Path) -> None:
+    digests = []
+    for place, step in (("killed", 3), ("whole", -1)):
+        root = tmp_path / place
+        root.mkdir()
+        context, _ = make_context(root, tiny_generation_spec(root, teacher, arms=["token_kl"], seeds=[1]))
+        home = root / "home"
+        command = [sys.executable, "-c", CHILD, str(context.run.folder), str(home)]
+        ended = [subprocess.run([*command, str(step)], cwd=Path(__file__).parents[3], check=False).returncode]
+        if place == "killed":
+            assert ended == [-signal.SIGKILL]
+            assert (context.run.arm_folder("token_kl", 1) / "checkpoint").exists()
+            ended = [subprocess.run([*command, "-1"], cwd=Path(__file__).parents[3], check=False).returncode]
+        assert ended == [0]
+        digests.append(context.run.cards()[0].weights_digest)
+        assert read_json(context.run.folder / "stages" / "labels.json")["asked"] == 30
+    assert digests[0] == digests[1]
