@@ -17,8 +17,6 @@ from distill.spec import Part
 from distill.store import TEACHER, ModelCard
 from distill.teachers.base import model_card
 
-MOVED = 256  # pool texts on which it is measured how far bf16 moves probabilities
-
 
 class QuantisedOptions(Part):
     """What is quantised, and how."""
@@ -76,7 +74,7 @@ def quantised(context: ArmContext, options: Any) -> ModelCard:
 
 
 def _halved(context: ArmContext, source: ModelCard, options: QuantisedOptions) -> ModelCard:
-    """The source in bfloat16: half the bytes, and faster where the processor multiplies bfloat16 itself. How far answers move is measured."""
+    """The source in bfloat16: half the bytes, and faster where the processor multiplies bfloat16 itself."""
     from distill.engine import pick_device, profits_from_bf16
     from distill.engine.half import save_half
     from distill.engine.loading import load_classifier
@@ -85,41 +83,19 @@ def _halved(context: ArmContext, source: ModelCard, options: QuantisedOptions) -
     folder = context.folder / "model"
     save_half(load_classifier(str(source.model_dir), context.examples.labels), folder)
     seconds = round(time.monotonic() - began, 3)
-    moved = _moved(context, source, folder)
     profits = profits_from_bf16(pick_device())
     speed = "multiplies bf16 itself" if profits else "has no bf16 of its own, so bf16 is emulated and gains size alone"
-    notes = [f"This machine {speed}."]
-    if moved is not None:
-        largest, usual, rows = moved
-        notes.append(
-            f"bf16 moves probabilities: by {largest:.3f} at most and {usual:.3f} in 99 of 100, over {rows} pool texts. "
-            "Calibration and bias of this arm are those of the moved ones."
-        )
+    moves = "bf16 may move probabilities, so bias and calibration of this arm are its own; the audit says how far they moved."
     extra = {"precision": "bf16", "runtime": "torch", "made_in": seconds, "profits": profits}
-    if moved is not None:
-        extra |= {"moved_largest": moved[0], "moved_p99": moved[1]}
     return derived_card(
-        context, source, folder, options.of, notes=tuple(notes), parameters=source.parameters, extra=extra
+        context,
+        source,
+        folder,
+        options.of,
+        notes=(f"This machine {speed}.", moves),
+        parameters=source.parameters,
+        extra=extra,
     )
-
-
-def _moved(context: ArmContext, source: ModelCard, folder: Path) -> tuple[float, float, int] | None:
-    """The largest and the 99th percentile of how far bf16 moves a probability, and over how many pool texts; None without a pool."""
-    from distill.teachers.base import predictor
-
-    rows = context.examples.part("pool")
-    if not len(rows):
-        return None
-    few = rows.take(np.arange(min(MOVED, len(rows)), dtype=np.int64))
-    signals = context.stage.spec.signals
-    answers = [
-        predictor(str(place), few.labels, signals, "fp32").probabilities(
-            few.texts, few.pairs, progress=lambda done: context.stage.monitor.check()
-        )
-        for place in (source.model_dir, folder)
-    ]
-    apart = np.abs(answers[0] - answers[1])
-    return float(apart.max()), float(np.quantile(apart, 0.99)), len(few)
 
 
 def calibrated(context: ArmContext, folder: Path, options: QuantisedOptions) -> None:

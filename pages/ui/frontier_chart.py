@@ -74,8 +74,7 @@ def frontier_chart(audit: Audited, spec: RunSpec, against: str) -> Frontier | No
         if on_dev and point.arm in {choice["arm"] for choice in chosen}:
             _tested(made, spec, point)
     named = [points[p] for p in front] or points
-    span = max(1.0, max(p.y for p in points) - min(p.y for p in points))
-    charts.mark_labels(made, [(charts.label(arm_label(spec, p.arm)), p.x, p.y) for p in named], pixels=int(240 + 20 / span))  # fmt: skip
+    charts.mark_labels(made, [(charts.label(arm_label(spec, p.arm)), p.x, p.y) for p in named], pixels=260)
     places = {points[p].arm: "knee" if bend is not None and front[bend] == p else "front" for p in front}
     rows = [_row(spec, point, against, places.get(point.arm, "")) for point in sorted(points, key=lambda p: -p.x)]
     return Frontier(made, pd.DataFrame(rows), choice_table(audit, spec, against))

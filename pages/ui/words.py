@@ -103,6 +103,9 @@ MEASURES: dict[str, Word] = {
         "tokens lost by trimming", "share", "Share of the test's tokens that a trimmed vocabulary lacks."
     ),
     "texts_with_lost_tokens": Word("texts with a lost token", "share"),
+    "probability_moved_largest": Word("largest move of a probability", "plain"),
+    "probability_moved_p99": Word("move of 99 in 100 probabilities", "plain"),
+    "agreement_with_source": Word("agreement with what it was made from", "share"),
     "vocabulary_kept": Word("vocabulary kept", "share"),
     "macro_f1_difference": Word("macro F1 against the teacher", "points"),
     "accuracy_over_parent": Word("accuracy against the parent run", "points"),

@@ -70,7 +70,7 @@ def test_a_bf16_arm_is_made_predicted_and_timed(
     half, whole = cards["half"], cards["distilled"]
     assert (half.bytes or 0) < 0.6 * (whole.bytes or 0) and half.parameters == whole.parameters
     assert half.extra["precision"] == "bf16" and half.extra["generation"] == whole.extra["generation"] == 1
-    assert half.notes[0].startswith("This machine") and half.notes[1].startswith("bf16 moves probabilities: by")
+    assert half.notes[0].startswith("This machine") and "bf16 may move probabilities" in half.notes[1]
     apart = np.abs(run.prediction("half", 1).probs - run.prediction("distilled", 1).probs)
     assert 0 < apart.max() < 0.1, "predicted in bf16, so not the same bits as fp32"
     import pandas as pd
