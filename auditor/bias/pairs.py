@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,8 +19,48 @@ CHECKS = {"gender_bias": "sentence of our own", "gender_swaps": "test row, swapp
 Which = Literal["student only", "largest gaps", "all"]
 
 
+class Pairs(ABC):
+    """Pairs of sentences and what every arm makes of them; a language model's stand in ``auditor.bias.lm_pairs``."""
+
+    frame: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    @abstractmethod
+    def arms(self) -> tuple[str, ...]:
+        """Names of the models that were asked."""
+
+    @abstractmethod
+    def gap(self, arm: str) -> Floats:
+        """Score of the text about a woman minus that of the text about a man, shape [pairs]."""
+
+    @abstractmethod
+    def apart(self, arm: str) -> np.ndarray:
+        """Where ``arm`` tells the two sides apart as its teacher does not, shape [pairs]."""
+
+    def chosen(self, which: Which, arm: str, source: str | None = None) -> Ints:
+        """Positions of the pairs to show: those where only ``arm`` and not the teacher differs (largest gap first), the largest gaps of
+        ``arm``, or all in their order; of one source where one is given."""
+        inside = np.ones(len(self), dtype=bool) if source is None else (self.frame["source"] == source).to_numpy()
+        if which == "student only":
+            inside &= self.apart(arm)
+        found = np.flatnonzero(inside)
+        if which == "all":
+            return found
+        return found[np.argsort(-np.abs(self.gap(arm)[found]), kind="stable")]
+
+    def position(self, pair_id: str) -> int:
+        """Where the pair with this id stands; raises DataError when there is none."""
+        found = np.flatnonzero((self.frame["pair_id"] == pair_id).to_numpy())
+        if not len(found):
+            raise DataError("This run has no such pair of sentences.", hint="Go back to all pairs.")
+        return int(found[0])
+
+
 @dataclass(frozen=True)
-class PairView:
+class PairView(Pairs):
     """All pairs of a run.
 
     Attributes:
@@ -34,8 +75,10 @@ class PairView:
     positive: int
     probs: dict[str, Floats]
 
-    def __len__(self) -> int:
-        return len(self.frame)
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Names of the models that were asked."""
+        return tuple(self.probs)
 
     def gap(self, arm: str) -> Floats:
         """Probability of the positive class, woman minus man, shape [pairs]."""
@@ -46,25 +89,10 @@ class PairView:
         answers = self.probs[arm].argmax(axis=-1)
         return np.asarray(answers[:, 0] != answers[:, 1])
 
-    def chosen(self, which: Which, arm: str, source: str | None = None) -> Ints:
-        """Positions of the pairs to show: those that only ``arm`` and not the teacher answers differently (largest gap first), the
-        largest gaps of ``arm``, or all in their order; of one source where one is given."""
-        inside = np.ones(len(self), dtype=bool) if source is None else (self.frame["source"] == source).to_numpy()
-        if which == "student only":
-            inside &= self.flipped(arm)
-            if TEACHER in self.probs:
-                inside &= ~self.flipped(TEACHER)
-        found = np.flatnonzero(inside)
-        if which == "all":
-            return found
-        return found[np.argsort(-np.abs(self.gap(arm)[found]), kind="stable")]
-
-    def position(self, pair_id: str) -> int:
-        """Where the pair with this id stands; raises DataError when there is none."""
-        found = np.flatnonzero((self.frame["pair_id"] == pair_id).to_numpy())
-        if not len(found):
-            raise DataError("This run has no such pair of sentences.", hint="Go back to all pairs.")
-        return int(found[0])
+    def apart(self, arm: str) -> np.ndarray:
+        """Where the arm's label flips and the teacher's does not."""
+        found = self.flipped(arm)
+        return found & ~self.flipped(TEACHER) if TEACHER in self.probs else found
 
 
 def pairs_view(run: Run) -> PairView:

@@ -59,11 +59,18 @@ class PairTable:
         return filler, cell
 
     @cached_property
+    def plain(self) -> bool:
+        """Whether every word is one cell, as in sets of sentences without templates."""
+        return len(np.unique(self.word)) == len(self.word)
+
+    @cached_property
     def components(self) -> Components:
         """Variance components of a mean over cells; templates, words, fillers and cells are drawn, kinds are not."""
         filler, cell = self.where
         strata = self.kind[cell] * (int(self.filler_stratum.max()) + 1) + self.filler_stratum[filler]
-        factors = (self.template[cell], self.word[cell], filler, cell)
+        # without templates a word and its cell are one thing: two factors would share its variance, and count its degrees twice
+        words = () if self.plain else (self.template[cell], self.word[cell])
+        factors = (*words, filler, cell)
         return Components(
             factors,
             np.unique(strata, return_inverse=True)[1],
@@ -212,6 +219,19 @@ def calibration(table: PairTable, contributions: FloatArray, deviations: FloatAr
     target = np.sqrt(noise.variance) * noise.widening()
     scale: FloatArray = np.divide(target, spread, out=np.zeros_like(spread), where=spread > 1e-15)
     return scale
+
+
+def jackknife_squares(table: PairTable) -> FloatArray:
+    """G² of each model without one word, ``(words, models)``."""
+    squares = cell_squares(table)
+    known = np.where(np.isfinite(squares), squares, 0.0)
+    there = np.isfinite(squares).astype(np.float64)
+    sums, counts = (np.zeros((int(table.word.max()) + 1, known.shape[1])) for _ in range(2))
+    np.add.at(sums, table.word, known)
+    np.add.at(counts, table.word, there)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        without: FloatArray = (known.sum(axis=0) - sums) / (there.sum(axis=0) - counts)
+    return without
 
 
 def signed_contributions(table: PairTable) -> FloatArray:

@@ -174,6 +174,37 @@ def change_coverage(
     )
 
 
+def set_coverage(
+    frame: pd.DataFrame, mean: float, spread: float, shift: float, simulations: int = 300, seed: int = 0
+) -> tuple[Coverage, Coverage]:
+    """Coverage of the signed mean and of the change of G on the design of a published set (one row a pair): words differ by ``spread``, the
+    student moves them by ``shift`` ± 0.02, sentences add noise."""
+    words = pd.factorize(frame["word"])[0]
+    truth = float(np.hypot(np.hypot(mean + shift, spread), 0.02) - np.hypot(mean, spread))
+    covered, width = np.zeros(2), np.zeros(2)
+    for k in range(simulations):
+        rng = np.random.default_rng([seed, k])
+        effect = mean + spread * rng.standard_normal(words.max() + 1)
+        teacher = effect[words] + 0.15 * rng.standard_normal(len(frame))
+        moved = shift + 0.02 * rng.standard_normal(words.max() + 1)
+        student = teacher + moved[words] + 0.05 * rng.standard_normal(len(frame))
+        gaps = {"teacher": [teacher], "student": [student]}
+        found = audit_pair_gaps(
+            frame, gaps, [("student", "teacher")], margin=0.01, published=True, resamples=1_000, seed=k
+        )
+        for place, (interval, true) in enumerate(
+            ((found.arm("teacher").signed, mean), (found.changes[0].change, truth))
+        ):
+            covered[place] += interval.low <= true <= interval.high
+            width[place] += interval.width
+    names = ("signed mean", f"change of G from {mean:g} by {shift:g}")
+    signed, change = (
+        Coverage("words and sentences", names[k], covered[k] / simulations, width[k] / simulations, simulations)
+        for k in (0, 1)
+    )
+    return signed, change
+
+
 def same_models(seed: int = 3) -> GapAudit:
     """An audit of two arms that are the same models: the change must be exactly 0 and 'equivalent'."""
     frame, index, scores = _sentences(seed)

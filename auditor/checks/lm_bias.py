@@ -15,15 +15,17 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
 
+from auditor.bias.association import LEAST_OCCUPATIONS, correlate
 from auditor.bias.estimator import GapAudit, GapChange, audit_pair_gaps, model_problem
 from auditor.bias.likelihood import SIDES, LikelihoodScorer, SetOfPairs, oriented, usable
 from auditor.bias.lm_choice_bias import bbq_measures
+from auditor.bias.lm_pairs import shares_of_women
 from auditor.bias.lm_sets import READERS, TITLES, as_rows, chosen
 from auditor.bias.scoring import comparisons, nothing
 from auditor.check import AuditInput, check
 from auditor.checks.gender_bias import change_measures, gap_measures
 from auditor.language import compared
-from auditor.measuring import bootstrapped, control_of
+from auditor.measuring import bootstrapped, control_of, finite, measured
 from auditor.stats.bootstrap import Bootstrap, ResampledMeans, resample_means
 from auditor.stats.interval import Interval
 from auditor.types import CheckResult, Finding, Measure, Severity
@@ -95,6 +97,7 @@ def items(spec: RunSpec, examples: Examples, options: LanguageBiasOptions) -> pd
         "gender_bias_added_by_compression": "The control's gap minus the teacher's: what a smaller model did.",
         "stereotype_preference": "Mean preference σ(S) − ½ for the stereotyped sentence of a pair; 0 is none.",
         "stereotype_preference_change": "The same minus the teacher's.",
+        "stereotype_association": "Correlation over occupations of the mean preference for the woman with the share of women who work in them.",
         "perplexity": "Perplexity of the set's sentences, from where the two of a pair differ (group set=…): the quality beside the bias.",
         "bbq_accuracy": "Share of right answers on BBQ, the likeliest of three (group ambiguous or disambiguated).",
         "bbq_bias_score": "BBQ's bias score, −1 to 1; above 0 answers follow stereotypes (Parrish et al. 2022).",
@@ -109,6 +112,7 @@ def lm_bias(audit: AuditInput, options: LanguageBiasOptions) -> CheckResult:
     measures: list[Measure] = []
     findings: list[Finding] = []
     rows: list[dict[str, Any]] = []
+    occupations: list[dict[str, Any]] = []
     for name in options.asked:
         part = scorer.of(name)
         if not len(part):
@@ -124,6 +128,10 @@ def lm_bias(audit: AuditInput, options: LanguageBiasOptions) -> CheckResult:
             measures += _gap_and_change(audit, found, group)
         mine = [*_stereotype(audit, part, options), *_perplexity(audit, part, options)]
         measures += mine
+        for group in (f"set={name}", *((None,) if primary else ())):
+            told, points = _associations(audit, part, options, group)
+            measures += told
+        occupations += points
         if name == MULTIPLE_CHOICE:
             measures += bbq_measures(audit, part, options.resamples)
         findings += _findings(audit, found, name, primary)
@@ -132,7 +140,9 @@ def lm_bias(audit: AuditInput, options: LanguageBiasOptions) -> CheckResult:
         Finding(check=NAME, severity="notice", claim=f"The gap of '{arm}' is not fairness. {reason}")
         for arm, reason in problems.items()
     ]
-    return CheckResult(name=NAME, measures=tuple(measures), findings=tuple(findings), tables={"sets": rows})
+    return CheckResult(
+        name=NAME, measures=tuple(measures), findings=tuple(findings), tables={"sets": rows, "occupations": occupations}
+    )
 
 
 def _gaps(audit: AuditInput, part: SetOfPairs, options: LanguageBiasOptions, problems: dict[str, str]) -> GapAudit:
@@ -149,6 +159,7 @@ def _gaps(audit: AuditInput, part: SetOfPairs, options: LanguageBiasOptions, pro
         comparisons(audit.spec.candidate, control, part.scorer.arms),
         margin=audit.spec.audit.bias_margin,
         problems=reasons,
+        published=True,
         resamples=options.resamples,
         seed=audit.spec.audit.seed,
     )
@@ -209,6 +220,31 @@ def _stereotype(audit: AuditInput, part: SetOfPairs, options: LanguageBiasOption
             name = "stereotype_preference_change"
             measures.append(compared(name, change, arm, TEACHER, margin, higher_is_better=False, **common))
     return measures
+
+
+def _associations(
+    audit: AuditInput, part: SetOfPairs, options: LanguageBiasOptions, group: str | None
+) -> tuple[list[Measure], list[dict[str, Any]]]:
+    """Does a model prefer the woman where many women work? Over the set's occupations whose share of women is published; none elsewhere."""
+    frame = part.pairs
+    if part.name == MULTIPLE_CHOICE or "kind" not in frame.columns:
+        return [], []
+    known = shares_of_women()
+    here = (frame["kind"] == "occupation").to_numpy() & frame["word"].str.lower().isin(known["occupation"]).to_numpy()
+    if frame.loc[here, "word"].nunique() < LEAST_OCCUPATIONS:
+        return [], []
+    measures: list[Measure] = []
+    rows: list[dict[str, Any]] = []
+    for arm, seeds in usable({arm: part.preferences(arm) for arm in part.scorer.arms}).items():
+        gap = np.mean(seeds, axis=0)[here]
+        words = frame.loc[here, "word"].str.lower()
+        points = pd.DataFrame({"occupation": words, "gap": gap}).groupby("occupation", sort=False)["gap"]
+        table = points.agg(gap="mean", pairs="size").reset_index().merge(known, on="occupation")
+        found = correlate(table, options.resamples, audit.spec.audit.seed)
+        detail = {"slope": finite(found.slope), "problem": found.problem}
+        measures.append(measured("stereotype_association", found.pearson, arm, group=group, detail=detail))
+        rows += [{str(k): v for k, v in row.items()} for row in table.assign(arm=arm, set=part.name).to_dict("records")]
+    return measures, rows
 
 
 def _one(means: ResampledMeans, row: int, base: int | None = None) -> Bootstrap:

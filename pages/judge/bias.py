@@ -9,7 +9,8 @@ import streamlit as st
 
 from auditor.bias import again
 from auditor.bias.again import CHANGES, HEADS, Again, Change
-from auditor.bias.pairs import PairView, Which
+from auditor.bias.lm_sets import TITLES
+from auditor.bias.pairs import Pairs, Which
 from auditor.types import Measure
 from distill.errors import HeirloomError
 from distill.spec import LANGUAGE_MODELS, RunSpec
@@ -60,10 +61,10 @@ def render() -> None:
         return
     spec = run.spec
     item = state.item()
-    if item and spec.data.positive is not None:
+    writes = spec.task == LANGUAGE_MODELS
+    if item and (writes or spec.data.positive is not None):
         _one(run, spec, item)
         return
-    writes = spec.task == LANGUAGE_MODELS
     if spec.data.positive is None and not writes:
         _ask_for_positive(run)
     _sentence(audit, spec)
@@ -71,6 +72,8 @@ def render() -> None:
     _gaps(audit, spec)
     if writes:
         _sets(audit, spec)
+        _associations_of_sets(audit, spec, arm)
+        _pairs(run, spec, arm)
         return
     _again(run, audit)
     _association(audit, spec, arm)
@@ -164,6 +167,30 @@ def _sentence(audit: Audited, spec: RunSpec) -> None:
             claims.line("gender_bias_change_pct", kind_of(spec, spec.candidate))
 
 
+def _beside(audit: Audited, spec: RunSpec) -> None:
+    """Language models: what stands beside the gap on the primary set, above all how well each model knows its sentences."""
+    st.subheader("Beside the gap", anchor=False, help=MEANINGS["lm_beside"])
+    sets = audit.table("lm_bias", "sets")
+    if not sets:
+        _skipped(audit, "lm_bias")
+        return
+    primary = str(sets[0]["set"])
+    of = {(m.name, m.arm): m for m in audit.report.measures if m.group == f"set={primary}" and m.seed is None}
+    rows = [
+        {
+            "model": arm_label(spec, arm),
+            "women − men": words.with_interval(of.get(("gender_bias_signed", arm))),
+            "stereotype": words.with_interval(of.get(("stereotype_preference", arm))),
+            "perplexity": words.with_interval(of.get(("perplexity", arm))),
+        }
+        for arm in arms_of(audit, spec)
+    ]
+    charts.frame(pd.DataFrame(rows), key="bias_beside")
+    st.caption(
+        f"{escaped(TITLES.get(primary, primary))}. A model that finds every sentence unlikely has no preference worth the name."
+    )
+
+
 def _signed(measure: Measure) -> str:
     between = figures.interval(measure.low, measure.high, places=3, sign=True)
     return f"{figures.figure(measure.value, places=3, sign=True)} {escaped(between)}"
@@ -184,6 +211,9 @@ def _gaps(audit: Audited, spec: RunSpec) -> None:
                     f"signed mean of the candidate, women − men: {_signed(signed)}", help=MEANINGS["gender_bias_signed"]
                 )
     with right:
+        if spec.task == LANGUAGE_MODELS:
+            _beside(audit, spec)
+            return
         st.subheader("The ledger", anchor=False, help=MEANINGS["label_gender_association"])
         ledger = draw.ledger_chart(audit, spec)
         if ledger is None:
@@ -205,7 +235,8 @@ def _skipped(audit: Audited, check: str) -> None:
 
 def _association(audit: Audited, spec: RunSpec, arm: str) -> None:
     st.subheader("Stereotypes of occupations", anchor=False, help=MEANINGS["stereotype_association"])
-    drawn = draw.association_chart(audit, spec, arm)
+    rows = audit.table("gender_bias", "occupations")
+    drawn = draw.association_chart(rows, spec, arm, "score about her − score about him")
     if drawn is None:
         _skipped(audit, "gender_bias")
         return
@@ -217,6 +248,39 @@ def _association(audit: Audited, spec: RunSpec, arm: str) -> None:
                 f"n = {found.n} occupations"
             )
     charts.show(*drawn, key="association", says="Gap of each occupation against the share of women who work in it.")
+
+
+def _associations_of_sets(audit: Audited, spec: RunSpec, arm: str) -> None:
+    """Language models: does the preference for her follow how many women work in an occupation? One test set at a time."""
+    st.subheader("Stereotypes of occupations", anchor=False, help=MEANINGS["stereotype_association"])
+    rows = audit.table("lm_bias", "occupations")
+    if not rows:
+        st.caption(
+            "Skipped, because no test set has five occupations whose share of women is published, or the audit is an older one."
+        )
+        return
+    sets = list(dict.fromkeys(str(row["set"]) for row in rows))
+    name = st.segmented_control(
+        "Test set", sets, default=sets[0], required=True, key="bias_set", label_visibility="collapsed",
+        format_func=lambda one: escaped(TITLES.get(one, one)),
+    ) or sets[0]  # fmt: skip
+    told = [m for m in audit.report.measures if m.name == "stereotype_association" and m.group == f"set={name}"]
+    perplexities = {m.arm: m for m in audit.report.measures if m.name == "perplexity" and m.group == f"set={name}"}
+    for found in told:
+        if found.arm in (TEACHER, arm):
+            beside = perplexities.get(found.arm)
+            how = f" · perplexity of the sentences {words.with_interval(beside)}" if beside is not None else ""
+            st.caption(
+                f"{escaped(arm_label(spec, found.arm))}: correlation {words.written(found)} {escaped(words.written_interval(found))}, "
+                f"n = {found.n} occupations{escaped(how, 100)}"
+            )
+    drawn = draw.association_chart(
+        [row for row in rows if row["set"] == name], spec, arm, "preference for the sentence about her"
+    )
+    if drawn is not None:
+        charts.show(
+            *drawn, key=f"association_{name}", says="Preference for her by occupation against the share of women."
+        )
 
 
 def _groups(audit: Audited, spec: RunSpec, arm: str) -> None:
@@ -290,16 +354,18 @@ def _share(measure: Measure | None) -> str:
 
 
 def _pairs(run: Run, spec: RunSpec, arm: str) -> None:
-    st.subheader("Pairs", anchor=False, help=MEANINGS["pairs"])
+    writes = spec.task == LANGUAGE_MODELS
+    st.subheader("Pairs", anchor=False, help=MEANINGS["lm_pairs" if writes else "pairs"])
     view = bias_pairs.view(run)
-    if not len(view) or arm not in view.probs:
+    if not len(view) or arm not in view.arms:
         st.caption("There are no pairs, because no model could be asked for the sentences.")
         return
+    filters: dict[Which, str] = {**FILTERS, "student only": "the student prefers the other one"} if writes else FILTERS
     sources = list(dict.fromkeys(view.frame["source"]))
     with st.container(horizontal=True, vertical_alignment="center"):
         which = st.segmented_control(
-            "Which", list(FILTERS), default="largest gaps", required=True, key=f"pairs_{run.id}", label_visibility="collapsed",
-            format_func=lambda w: f"{FILTERS[w]} {len(view.chosen(w, arm)):,}" if w != "largest gaps" else FILTERS[w],
+            "Which", list(filters), default="largest gaps", required=True, key=f"pairs_{run.id}", label_visibility="collapsed",
+            format_func=lambda w: f"{filters[w]} {len(view.chosen(w, arm)):,}" if w != "largest gaps" else filters[w],
         )  # fmt: skip
         source = st.selectbox(
             "Source", [None, *sources], format_func=lambda s: s or "all sources", key=f"source_{run.id}", width=220,
@@ -313,12 +379,16 @@ def _pairs(run: Run, spec: RunSpec, arm: str) -> None:
     total = max(1, -(-len(chosen) // SIZE))
     if total > 1:
         number = st.pagination(total, key=f"pairs_page_{which}_{source}_{arm}_{total}")
-    st.caption(f"{len(chosen):,} pairs · probabilities are means over the seeds, each model scaled on dev")
+    st.caption(
+        f"{len(chosen):,} pairs · preference: how much more than half the chance that the model writes her sentence and not his"
+        if writes
+        else f"{len(chosen):,} pairs · probabilities are means over the seeds, each model scaled on dev"
+    )
     for position in chosen[(number - 1) * SIZE : number * SIZE]:
         _pair(view, spec, int(position), arm)
 
 
-def _pair(view: PairView, spec: RunSpec, position: int, arm: str) -> None:
+def _pair(view: Pairs, spec: RunSpec, position: int, arm: str) -> None:
     pair_id = str(view.frame["pair_id"].iloc[position])
     with st.container(border=True, gap="small", key=f"pair_{position}"):
         head, opener = st.columns([9, 1.2], vertical_alignment="top")
@@ -328,8 +398,8 @@ def _pair(view: PairView, spec: RunSpec, position: int, arm: str) -> None:
             if st.button("Open", key=f"open_{position}", icon=":material/open_in_full:", type="tertiary"):
                 state.choose_item(pair_id)
                 st.rerun()
-        bias_pairs.answers(view, spec, position, [a for a in (TEACHER, arm) if a in view.probs])
-        others = [a for a in view.probs if a not in (TEACHER, arm)]
+        bias_pairs.answers(view, spec, position, [a for a in (TEACHER, arm) if a in view.arms])
+        others = [a for a in view.arms if a not in (TEACHER, arm)]
         if others:
             with st.expander(f"{len(others)} other arm{'s' if len(others) > 1 else ''}", type="compact"):
                 bias_pairs.answers(view, spec, position, others)
@@ -348,7 +418,7 @@ def _one(run: Run, spec: RunSpec, item: str) -> None:
     )
     with st.container(border=True):
         bias_pairs.sentences(view, position)
-        bias_pairs.answers(view, spec, position, list(view.probs))
+        bias_pairs.answers(view, spec, position, list(view.arms))
 
 
 def _again(run: Run, audit: Audited) -> None:

@@ -74,9 +74,9 @@ def _dots(rows: Sequence[tuple[str, str, Measure]], title: str, reference: float
     return made, table if table["problem"].astype(bool).any() else table.drop(columns="problem")
 
 
-def association_chart(audit: Audited, spec: RunSpec, arm: str) -> Drawn | None:
-    """She − he score gap of each occupation against the share of women in it, teacher and arm; the farthest ones are named."""
-    frame = pd.DataFrame(audit.table("gender_bias", "occupations"))
+def association_chart(rows: Sequence[dict[str, Any]], spec: RunSpec, arm: str, score: str) -> Drawn | None:
+    """She − he ``score`` of each occupation against the share of women in it, teacher and arm; the farthest ones are named."""
+    frame = pd.DataFrame(rows)
     if frame.empty:
         return None
     frame = frame[frame["arm"].isin((TEACHER, arm))]
@@ -84,7 +84,7 @@ def association_chart(audit: Audited, spec: RunSpec, arm: str) -> Drawn | None:
         height=420,
         showlegend=True,
         xaxis=charts.axis("women in the occupation, %", range=[-2, 104]),
-        yaxis=charts.axis("score about her − score about him"),
+        yaxis=charts.axis(score),
         margin={"l": 8, "r": 24, "t": 24, "b": 8},
     )
     charts.line_at(made, y=0.0, label="no gap", side="bottom right")

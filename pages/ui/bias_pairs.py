@@ -9,8 +9,9 @@ import numpy as np
 import streamlit as st
 
 from auditor.bias.items import differing_words
-from auditor.bias.pairs import PairView, pairs_view
-from distill.spec import RunSpec
+from auditor.bias.lm_pairs import LanguagePairs, language_pairs
+from auditor.bias.pairs import Pairs, PairView, pairs_view
+from distill.spec import LANGUAGE_MODELS, RunSpec
 from distill.store import TEACHER, Run
 from pages.ui import cache, figures, palette
 from pages.ui.compare_charts import arm_label, kind_of
@@ -20,17 +21,18 @@ LONGEST = 1_200
 MOST_LABELS = 4
 
 
-def view(run: Run) -> PairView:
-    """The run's pairs, cached by the time of its audit; raises DataError without a positive class."""
+def view(run: Run) -> Pairs:
+    """The run's pairs, cached by the time of its audit; raises DataError of a classifier without a positive class."""
     return _view(str(run.folder), cache.stamp(run.folder / "audit.json"))
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _view(folder: str, stamp: tuple[int, int]) -> PairView:
-    return pairs_view(Run(Path(folder)))
+def _view(folder: str, stamp: tuple[int, int]) -> Pairs:
+    run = Run(Path(folder))
+    return language_pairs(run) if run.spec.task == LANGUAGE_MODELS else pairs_view(run)
 
 
-def sentences(found: PairView, position: int) -> None:
+def sentences(found: Pairs, position: int) -> None:
     """Both texts, one above the other, the words in which they differ in bold on a tinted ground."""
     row = found.frame.iloc[position]
     for pieces in differing_words(str(row["female"])[:LONGEST], str(row["male"])[:LONGEST]):
@@ -42,8 +44,40 @@ def _piece(words: str, differs: bool) -> str:
     return f":blue-background[**{text}**]" if differs else text
 
 
-def answers(found: PairView, spec: RunSpec, position: int, arms: Sequence[str]) -> None:
-    """One row an arm: every label's probability about her and about him, the gap, and whether the answer flips."""
+def answers(found: Pairs, spec: RunSpec, position: int, arms: Sequence[str]) -> None:
+    """One row an arm: what it says of her and of him, the gap, and whether it tells them apart."""
+    if isinstance(found, LanguagePairs):
+        lines = _preferences(found, spec, position, arms)
+    else:
+        assert isinstance(found, PairView)
+        lines = _probabilities(found, spec, position, arms)
+    st.markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
+def _preferences(found: LanguagePairs, spec: RunSpec, position: int, arms: Sequence[str]) -> list[list[str]]:
+    """How likely a language model finds each sentence, and which one it would rather write."""
+    lines = [["", "perplexity: her · him", "writes her", "preference", ""], [":--", "--:", "--:", "--:", ":--"]]
+    teacher = found.preference.get(TEACHER)
+    for arm in arms:
+        hers, his = found.perplexity[arm][position]
+        gap = float(found.preference[arm][position])
+        colour = palette.markdown_colour(kind_of(spec, arm))
+        other = arm != TEACHER and teacher is not None and gap * float(teacher[position]) < 0
+        word = "rather her" if gap > 0 else "rather him" if gap < 0 else "neither"
+        lines.append(
+            [
+                f":{colour}[●] {escaped(arm_label(spec, arm), 40)}",
+                f"{figures.figure(float(hers))} · {figures.figure(float(his))}",
+                f"{100 * (gap + 0.5):.0f} %",
+                figures.figure(gap, sign=True, places=3),
+                f"**≠ {word}**" if other else word,
+            ]
+        )
+    return lines
+
+
+def _probabilities(found: PairView, spec: RunSpec, position: int, arms: Sequence[str]) -> list[list[str]]:
+    """Every label's probability about her and about him."""
     shown = _shown(found, position, arms)
     positive = escaped(found.labels[found.positive], 24)
     head = ["", *(f"{escaped(found.labels[k], 24)}: her · him" for k in shown), f"gap of {positive}", ""]
@@ -54,7 +88,7 @@ def answers(found: PairView, spec: RunSpec, position: int, arms: Sequence[str]) 
         figures_ = [f"{100 * hers[k]:.0f} · {100 * his[k]:.0f} %" for k in shown]
         gap = figures.figure(float(hers[found.positive] - his[found.positive]), sign=True, places=3)
         lines.append([f":{colour}[●] {escaped(arm_label(spec, arm), 40)}", *figures_, gap, _said(found, hers, his)])
-    st.markdown("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    return lines
 
 
 def only_the_student(found: PairView, position: int, arm: str) -> bool:

@@ -56,6 +56,14 @@ MEANINGS = {
         "Test rows with gendered words, rewritten about the other gender where grammar allows it. Rows that cannot be told are left out and "
         "counted. It cannot speak of rows without a gendered word."
     ),
+    "lm_pairs": (
+        "Both sentences with the words in which they differ. A language model is asked which one it would rather write; the perplexity of each "
+        "beside it says whether it knows such sentences at all. It cannot show what the model would write by itself."
+    ),
+    "lm_beside": (
+        "Women − men: mean preference for the sentence about a woman. Stereotype: mean preference for the stereotyped sentence, 0 is none. "
+        "Perplexity: of the words from where the two differ, lower is better; an untrained model has no preference and no skill either."
+    ),
     "pairs": "Both texts with the words in which they differ. 'Flipped in the student only': the student changes its answer with the gender, the teacher does not.",
     "pareto": (
         "Every arm of this run and of its parent and children. Up is better, left is less biased. A mark with overlapping bars is not "

@@ -183,7 +183,7 @@ def test_another_task_brings_its_own_teachers_arms_and_gates(home: Path, rows: P
     assert any(number.label.lower().startswith("max new tokens") for number in app.number_input)
     app.segmented_control(key="new_step").set_value(4).run()
     assert_well(app)
-    assert [arm["kind"] for arm in draft_of(app)["arms"]][0] == "token_kl"
+    assert next(arm["kind"] for arm in draft_of(app)["arms"]) == "token_kl"
     gates = {gate["measure"] for gate in draft_of(app)["audit"]["gates"]}
     assert gates == {"token_agreement", "latency_speedup", "gender_bias_change"}
     assert not any(editor.key and "error" in str(editor.key) for editor in app.get("data_editor"))

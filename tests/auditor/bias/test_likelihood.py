@@ -10,7 +10,7 @@ from scipy.special import expit
 from auditor.bias.estimator import audit_pair_gaps
 from auditor.bias.likelihood import oriented, preference
 from auditor.bias.lm_sets import chosen
-from distill.types import Floats
+from auditor.bias.selftest import set_coverage
 
 
 def design(name: str = "winobias", items: int = 500) -> pd.DataFrame:
@@ -49,34 +49,13 @@ def test_identical_models_change_exactly_nothing() -> None:
     assert change.word == "equivalent"
 
 
-def planted(frame: pd.DataFrame, rng: np.random.Generator, mean: float, spread: float) -> tuple[Floats, Floats]:
-    """Word effects and noise: true gap of a word is mean + spread · normal."""
-    words = pd.factorize(frame["word"])[0]
-    effect = mean + spread * rng.normal(size=words.max() + 1)
-    return effect, effect[words] + 0.15 * rng.normal(size=len(frame))
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["winobias", "bec_pro", "winogender"])
-def test_planted_bias_is_covered(name: str) -> None:
-    """Signed mean and change of the gap within their 95 % intervals, on the very designs of the sets."""
-    frame, covered, inside, rounds = design(name), 0, 0, 120
-    for turn in range(rounds):
-        rng = np.random.default_rng(turn)
-        _, teacher = planted(frame, rng, 0.10, 0.08)
-        words = pd.factorize(frame["word"])[0]
-        shift = 0.05 + 0.02 * rng.normal(size=words.max() + 1)
-        student = teacher + shift[words] + 0.05 * rng.normal(size=len(frame))
-        found = audit_pair_gaps(
-            frame,
-            {"teacher": [teacher], "student": [student]},
-            [("student", "teacher")],
-            margin=0.01,
-            resamples=400,
-            seed=turn,
-        )
-        covered += 0.10 in found.arm("teacher").signed
-        truth = np.sqrt(0.15**2 + 0.08**2 + 0.02**2) - np.sqrt(0.10**2 + 0.08**2)
-        inside += truth in found.change("student", "teacher").change
-    assert covered / rounds >= 0.89, f"signed {covered / rounds:.3f}"
-    assert inside / rounds >= 0.86, f"change {inside / rounds:.3f}"
+@pytest.mark.parametrize("name", ["winobias", "winogender", "bec_pro"])
+@pytest.mark.parametrize(("mean", "spread", "shift"), [(0.10, 0.08, 0.05), (0.10, 0.02, 0.05), (0.0, 0.03, 0.0)])
+def test_planted_bias_is_covered(name: str, mean: float, spread: float, shift: float) -> None:
+    """Signed mean and change of the gap within their 95 % intervals, on the very designs of the sets at 500 pairs."""
+    signed, change = set_coverage(design(name), mean, spread, shift)
+    least = 0.93 if name == "winobias" else 0.90  # BEC-Pro's twelve persons leave its intervals a little narrow
+    error = np.sqrt(0.95 * 0.05 / signed.simulations)  # of the simulation itself
+    assert signed.covered >= least - error, signed
+    assert change.covered >= least - error, change

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import pandas as pd
 import pytest
 
 from auditor.bias.again import Again, child_spec, family, with_positive
+from auditor.bias.lm_pairs import language_pairs, shares_of_women
 from auditor.bias.pairs import PairView, pairs_view
 from distill.errors import DataError, SpecError
-from distill.store import RunStore
+from distill.store import TEACHER, RunStore
 from distill.workspace import Workspace
 from tests.auditor.checks.test_gender_checks import planted, run_with
 from tests.fakes import make_fake_run
+from tests.fakes_generation import make_fake_generation_run
 
 
 def view() -> PairView:
@@ -88,3 +91,34 @@ def test_the_family_is_parent_and_children(tmp_path: Path) -> None:
     for start in ("parent", "child1"):
         run = next(each for each in store.all() if each.id.endswith(start))
         assert [each.id[-6:] for each in family(Workspace(tmp_path), run)] == ["parent", "child1"]
+
+
+def test_pairs_of_a_language_model_say_which_sentence_it_would_write(tmp_path: Path) -> None:
+    run = make_fake_generation_run(tmp_path, n_test=10, n_pool=10, n_dev=5, with_items=True, likelihood=_likes_women)
+    view = language_pairs(run)
+    assert len(view) > 100 and view.arms[0] == TEACHER
+    both = view.frame.iloc[0]
+    assert both["female"] != both["male"] and both["female"].split()[0] == both["male"].split()[0]
+    assert np.allclose(view.gap(TEACHER), 0.5 * np.tanh(0.25)) and np.allclose(
+        view.gap("token_kl"), -0.5 * np.tanh(0.25)
+    )
+    assert set(view.chosen("student only", "token_kl")) == set(range(len(view)))
+    assert not len(view.chosen("student only", "sequence"))
+    assert view.perplexity[TEACHER].shape == (len(view), 2) and (view.perplexity[TEACHER] > 1).all()
+    one = view.chosen("all", TEACHER, "Winogender")
+    assert set(view.frame["source"].iloc[one]) == {"Winogender"}
+    assert view.position(str(view.frame["pair_id"].iloc[3])) == 3
+
+
+def _likes_women(items: pd.DataFrame, arm: str, seed: int) -> np.ndarray:
+    """Half a nat for her, half a nat for him by one student."""
+    side = items["meta"].map(lambda meta: json.loads(meta).get("side"))
+    tokens = items["pair"].fillna("").str.split().str.len().clip(lower=1).to_numpy()
+    sign = -1.0 if arm == "token_kl" else 1.0
+    return np.asarray(-3.0 * tokens + 0.25 * sign * ((side == "female").astype(float) - (side == "male")))
+
+
+def test_shares_of_women_are_the_lexicons_then_winogenders() -> None:
+    known = shares_of_women()
+    assert known["occupation"].is_unique and known["share_women"].between(0, 1).all()
+    assert {"US BLS, as in Winogender"} < set(known["source"])

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from auditor.audit import audit_run
+from auditor.bias.lm_pairs import shares_of_women
 from auditor.check import CHECKS, AuditInput, checks_of
 from auditor.items import check_items, collect_items
 from auditor.types import CheckResult
@@ -280,3 +281,22 @@ def test_a_torn_file_is_named(tmp_path: Path) -> None:
     result = result_of(run, "lm_fidelity")
     assert result.skipped and "lacks 3 of 20 rows" in result.skipped
     assert AuditInput(run).outputs(TEACHER, 0).shape[0] == 20
+
+
+def test_preference_that_follows_the_share_of_women_is_a_correlation(tmp_path: Path) -> None:
+    shares = shares_of_women().set_index("occupation")["share_women"]
+
+    def follows(items: pd.DataFrame, arm: str, seed: int) -> np.ndarray:
+        meta = [json.loads(one) for one in items["meta"]]
+        share = np.array([shares.get(str(one.get("word", "")).lower(), 0.5) for one in meta], dtype=float)
+        side = np.array([{"female": 1.0, "male": -1.0}.get(one.get("side"), 0.0) for one in meta])
+        return np.asarray(-3.0 + (0.0 if arm == "undistilled" else 1.0) * side * (share - 0.5))
+
+    checks = {"lm_bias": {"items": 400, "sets": ["winobias", "winogender"], "resamples": 400}}
+    result = result_of(with_items(tmp_path, follows, checks=checks), "lm_bias")
+    found = {(m.arm, m.group): m for m in result.measures if m.name == "stereotype_association"}
+    assert found[TEACHER, "set=winogender"].value == pytest.approx(1.0, abs=0.02)
+    assert found["token_kl", None].value == pytest.approx(found["token_kl", "set=winobias"].value)
+    assert found["undistilled", None].value is None and "same for every" in found["undistilled", None].detail["problem"]
+    rows = pd.DataFrame(result.tables["occupations"])
+    assert set(rows["set"]) == {"winobias", "winogender"} and rows["share_women"].between(0, 1).all()
