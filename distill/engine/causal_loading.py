@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as KNOWN
 
-from distill.engine.loading import PACK, checkpoint_facts, licence_of, resolve, safe_config
+from distill.engine.loading import PACK, built, check_tokens, checkpoint_facts, licence_of, resolve, safe_config, whole
 from distill.errors import ModelError, StoreError
 from distill.files import digest_of, file_digest
 from distill.locks import hold
@@ -171,33 +171,8 @@ def load_causal(folder: str | Path) -> LoadedCausal:
     """
     folder, source = Path(folder), str(folder)
     config = safe_config(folder, source, KNOWN, "language model")
-    try:
-        with torch.random.fork_rng(devices=[]):
-            model, report = AutoModelForCausalLM.from_pretrained(
-                folder,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise ModelError(f"{source} cannot be loaded: {first}", hint="Check that its files are complete.") from error
-    lost = sorted(report["missing_keys"])
-    if lost:
-        raise ModelError(
-            f"The weights in {source} lack {len(lost)} of the model's tensors, the first is {lost[0]}.",
-            hint="Check that config.json belongs to these weights.",
-        )
-    rows = model.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > rows:
-        raise ModelError(
-            f"The tokenizer of {source} knows {len(tokenizer):,} tokens, its model only {rows:,}.",
-            hint="Use the tokenizer that the model was trained with.",
-        )
+    model, tokenizer = whole(folder, source, lambda: built(AutoModelForCausalLM, folder, config))
+    check_tokens(model, tokenizer, source)
     return LoadedCausal(model.eval(), tokenizer, licence_of(folder))
 
 

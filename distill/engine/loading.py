@@ -10,7 +10,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -82,6 +82,7 @@ class Loaded(Protocol):
 
 
 L = TypeVar("L", bound=Loaded)
+T = TypeVar("T")
 
 
 def load_classifier(
@@ -121,12 +122,7 @@ def load_classifier(
         _draw_head(model, seed)
     if permutation and permutation != sorted(permutation):
         _permute_head(model, permutation, source)
-    rows = model.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > rows:
-        raise ModelError(
-            f"The tokenizer of {source} knows {len(tokenizer)} tokens, its model only {rows}.",
-            hint="Use the tokenizer that the model was trained with.",
-        )
+    check_tokens(model, tokenizer, source)
     return LoadedClassifier(model.eval(), tokenizer, labels, licence_of(folder))
 
 
@@ -207,28 +203,47 @@ def _json(path: Path, source: str) -> Any:
 
 
 def _load(folder: Path, config: Any, source: str, *, ignore_mismatched_sizes: bool) -> tuple[PreTrainedModel, Any]:
+    def build() -> tuple[PreTrainedModel, list[str]]:
+        torch.manual_seed(0)
+        if getattr(config, prune.KEY, None) is not None:
+            return _load_pruned(folder, config), []
+        model, missing = built(
+            AutoModelForSequenceClassification, folder, config, ignore_mismatched_sizes=ignore_mismatched_sizes
+        )
+        prefix = f"{model.base_model_prefix}."  # a head that is missing is drawn
+        return model, [key for key in missing if key.startswith(prefix) and ".pooler." not in key]
+
+    return whole(folder, source, build)
+
+
+def built(auto: Any, folder: Path, config: Any, **more: Any) -> tuple[Any, list[str]]:
+    """A model of the class that ``auto`` finds, float32, from safetensors alone, and the names of tensors that its files lack."""
+    model, report = auto.from_pretrained(
+        folder,
+        config=config,
+        dtype=torch.float32,
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        **more,
+    )
+    return model, sorted(report["missing_keys"])
+
+
+def whole(folder: Path, source: str, build: Callable[[], tuple[T, list[str]]]) -> tuple[T, Any]:
+    """What ``build`` gives, and its tokenizer; the caller's random numbers are not touched by a missing head that is drawn.
+
+    Raises:
+        ModelError: files are missing or damaged, or the weights lack tensors.
+    """
     try:
-        # A missing head is drawn from torch's global generator; the caller's must not notice.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            if getattr(config, prune.KEY, None) is not None:
-                return _load_pruned(folder, config)
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                folder,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=ignore_mismatched_sizes,
-                output_loading_info=True,
-            )
+            model, lost = build()
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        first = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ModelError(f"{source} cannot be loaded: {first}", hint="Check that its files are complete.") from error
-    prefix = f"{model.base_model_prefix}."
-    lost = sorted(key for key in report["missing_keys"] if key.startswith(prefix) and ".pooler." not in key)
     if lost:
         raise ModelError(
             f"The weights in {source} lack {len(lost)} of the model's tensors, the first is {lost[0]}.",
@@ -237,7 +252,17 @@ def _load(folder: Path, config: Any, source: str, *, ignore_mismatched_sizes: bo
     return model, tokenizer
 
 
-def _load_pruned(folder: Path, config: Any) -> tuple[PreTrainedModel, Any]:
+def check_tokens(model: Any, tokenizer: Any, source: str) -> None:
+    """Raise ModelError where the tokenizer knows tokens that the model has no embedding for."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ModelError(
+            f"The tokenizer of {source} knows {len(tokenizer):,} tokens, its model only {rows:,}.",
+            hint="Use the tokenizer that the model was trained with.",
+        )
+
+
+def _load_pruned(folder: Path, config: Any) -> PreTrainedModel:
     """A structurally pruned model: built, given its smaller matrices, then filled."""
     model = AutoModelForSequenceClassification.from_config(config)
     prune.shrink(model, getattr(config, prune.KEY))
@@ -245,7 +270,7 @@ def _load_pruned(folder: Path, config: Any) -> tuple[PreTrainedModel, Any]:
         name: tensor for path in sorted(folder.glob("*.safetensors")) for name, tensor in load_file(path).items()
     }
     model.load_state_dict(weights, strict=True)
-    return model.float(), AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    return model.float()
 
 
 def _need_head(folder: Path, config: Any, source: str) -> None:
