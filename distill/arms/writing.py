@@ -119,7 +119,7 @@ def answers_to_learn(context: ArmContext, loaded: LoadedCausal, *, soft: bool) -
     taught = taught_rows(context, loaded, kept, lesson.signals, soft=soft)
     texts = sum(not one.soft for one in taught)
     if soft and texts:
-        notes.append(f"{texts:,} of {len(taught):,} answers were learnt as text: edited, or without log-probabilities.")
+        notes.append(f"{texts:,} of {len(taught):,} answers were learnt as text: edited, without log-probabilities, or with tokens unknown to the student.")
     return taught, notes
 
 
@@ -132,10 +132,11 @@ def taught_rows(
     names = [f"{content}/{sample}" for content, sample in zip(frame["content_id"], frame["sample"], strict=True)]
     same = soft or context.student.init == "layers"
     signals = signals_of(folder, names) if same else {}
+    rows_of = int(loaded.model.get_input_embeddings().weight.shape[0])
     as_text = [
         place
         for place, (name, corrected) in enumerate(zip(names, frame["corrected"], strict=True))
-        if corrected or name not in signals
+        if corrected or name not in signals or not _within(signals[name], rows_of)
     ]
     rows = frame.iloc[as_text]
     written = text_rows(context, loaded, list(rows["text"]), list(rows["answer"]), list(rows["finish"]), weight)
@@ -149,6 +150,12 @@ def taught_rows(
         one = Taught(signal.prompt_ids, signal.answer_ids, signal.topk_ids, signal.topk_logprobs, signal.tail, weight)
         taught.append(one if soft else replace(one, topk_ids=None, topk_logprobs=None, tail=None))
     return taught
+
+
+def _within(signal: TokenSignal, rows: int) -> bool:
+    """Whether the student has a row for every token of a signal: a teacher of the same family may be padded to more of them."""
+    most = max(int(part.max()) if part.size else 0 for part in (signal.answer_ids, signal.topk_ids))
+    return most < rows
 
 
 def text_rows(

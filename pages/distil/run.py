@@ -8,7 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from distill.events import STAGES, Curve, Event
+from distill.events import STAGES, Curve, Event, Note
+from distill.spec import LANGUAGE_MODELS
 from distill.stages.unanswered import FILE as UNANSWERED
 from distill.store import Run, Status
 from pages.ui import actions, cache, charts, figures, frame, overview, page, palette, parts, words
@@ -28,6 +29,7 @@ PAGE = PageInfo(
 )
 UNANSWERED_ROWS = 500
 LOG_LINES = 400
+MOST_NOTES = 8
 
 
 def render() -> None:
@@ -47,14 +49,31 @@ def _live(run_id: str, was: Status) -> None:
     if line.active:
         actions.keep_runner_alive()
     events = cache.events(run)
-    # three fixed places: what comes and goes in one must not move the others, or the old ones stand twice for a moment
-    headline, stages, curves = (st.container() for _ in range(3))
+    # fixed places: what comes and goes in one must not move the others, or the old ones stand twice for a moment
+    headline, stages, curves, noted = (st.container() for _ in range(4))
     with headline:
         _headline(line, events)
     with stages:
         _stages(events, line, run.spec.review.required)
     with curves:
         _curves(run, events)
+    with noted:
+        _noted(events)
+
+
+def _noted(events: list[Event]) -> None:
+    """What was found, cut or left out on the way, once each: prompts that lost their beginning, answers that never end."""
+    said = list(
+        dict.fromkeys(event.message for event in events if isinstance(event, Note) and event.level == "warning")
+    )
+    if not said:
+        return
+    with st.container(border=True, key="noted", gap="xsmall"):
+        st.markdown(":material/warning: **Noted on the way**")
+        for message in said[:MOST_NOTES]:
+            st.caption(escaped(message, 400))
+        if len(said) > MOST_NOTES:
+            st.caption(f"{len(said) - MOST_NOTES:,} more stand in the log.")
 
 
 def _headline(line: RunLine, events: list[Event]) -> None:
@@ -79,7 +98,10 @@ def _sentence(line: RunLine, events: list[Event]) -> None:
         hint = getattr(last, "hint", "")
         st.error(f"{escaped(line.message, 600)} {escaped(hint, 600)}", icon=":material/error:")
     elif line.status == "awaiting_review":
-        st.info(f"{escaped(line.message, 400)} Then resume the run.", icon=":material/rate_review:")
+        st.info(
+            f"{escaped(line.message, 400)} Training goes on from the page Review, under 'What follows'.",
+            icon=":material/rate_review:",
+        )
         page.link("review", "Open the review", icon=":material/rate_review:", run=line.id)
     elif line.status == "interrupted":
         where = words.STAGE_NAMES.get(line.stage, "the start")
@@ -116,27 +138,31 @@ def _curves(run: Run, events: list[Event]) -> None:
         [(e.arm, e.seed, e.step, e.name, e.value) for e in points], columns=["arm", "seed", "step", "name", "value"]
     )
     names = list(dict.fromkeys(table["name"]))
-    first = [n for n in ("loss", "agreement") if n in names]
+    first = [n for n in ("loss", "agreement", "dev_loss") if n in names]
     left, right = st.columns(2, gap="medium")
     for place, name in zip((left, right), [*first, *(n for n in names if n not in first)][:2], strict=False):
         with place:
             st.subheader(_CURVE_TITLES.get(name, one_line(name)), anchor=False)
             charts.show(
-                _curve(run, table[table["name"] == name], name == "loss"),
+                _curve(run, table[table["name"] == name], name.endswith("loss")),
                 table[table["name"] == name],
                 key=f"curve_{name}",
                 says=f"{name} by training step, one line an arm and seed.",
             )
 
 
-_CURVE_TITLES = {"loss": "Loss", "agreement": "Agreement with the teacher on held-out texts"}
+_CURVE_TITLES = {
+    "loss": "Loss",
+    "agreement": "Agreement with the teacher on held-out texts",
+    "dev_loss": "Loss on held-out prompts",
+}
 
 
 def _curve(run: Run, table: pd.DataFrame, is_loss: bool) -> go.Figure:
     made = charts.figure(
         height=300,
         xaxis=charts.axis("step"),
-        yaxis=charts.axis("" if is_loss else "%"),
+        yaxis=charts.axis("nats a token" if is_loss and run.spec.task == LANGUAGE_MODELS else "" if is_loss else "%"),
         margin={"l": 8, "r": 165, "t": 12, "b": 8},
     )
     dashes = ["solid", "dash", "dot", "dashdot", "longdash"]
@@ -148,7 +174,7 @@ def _curve(run: Run, table: pd.DataFrame, is_loss: bool) -> go.Figure:
             part = unsorted.sort_values("step")
             values = part["value"] if is_loss else 100 * part["value"]
             made.add_scatter(
-                x=part["step"], y=values, mode="lines", line={"color": colour, "width": 2, "dash": dashes[number % len(dashes)]},
+                x=part["step"], y=values, mode="lines" if len(part) > 1 else "markers", marker={"color": colour, "size": 8}, line={"color": colour, "width": 2, "dash": dashes[number % len(dashes)]},
                 hovertemplate=f"{label}, seed {seed}<br>step %{{x:,}}: %{{y:.3g}}<extra></extra>",
             )  # fmt: skip
             if number == 0:

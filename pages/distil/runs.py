@@ -151,7 +151,7 @@ def _moving(line: RunLine) -> None:
 def _figures(line: RunLine) -> str:
     parts_ = []
     if line.kept:
-        noun = "agrees" if line.kept.name == "agreement" else "kept"
+        noun = "kept" if line.kept.name == "accuracy_retention" else "agrees"
         parts_.append(f"{noun} **{words.written(line.kept)}**")
     if line.speedup:
         parts_.append(f"**{words.written(line.speedup)}** faster")

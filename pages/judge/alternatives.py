@@ -7,14 +7,14 @@ import streamlit as st
 from auditor import alternatives
 from auditor.alternatives import CRITERIA, DEFAULT_WEIGHTS, Recommendation
 from auditor.frontier import is_sweep
-from distill.spec import RunSpec
+from distill.spec import LANGUAGE_MODELS, RunSpec
 from distill.stages.students import skipped_arms
 from distill.store import TEACHER
 from pages.ui import alternatives_charts as draw
-from pages.ui import cache, charts, frame, parts
+from pages.ui import cache, charts, frame, lm_alternatives, parts
 from pages.ui.cache import Audited
 from pages.ui.compare_charts import arm_label, arms_of
-from pages.ui.frontier_chart import AXES, frontier_chart
+from pages.ui.frontier_chart import AXES, frontier_chart, sentences
 from pages.ui.page import PageInfo
 from pages.ui.text import escaped
 
@@ -42,6 +42,10 @@ def render() -> None:
         )
         return
     spec = run.spec
+    if spec.task == LANGUAGE_MODELS:
+        lm_alternatives.draw(audit, spec)
+        _skipped(skipped_arms(run))
+        return
     place = st.container()
     weights = _weights()
     arms = [arm for arm in arms_of(audit, spec) if arm != TEACHER]
@@ -137,7 +141,7 @@ def _frontier(audit: Audited, spec: RunSpec) -> None:
         st.caption("No frontier, because fewer than two arms have both figures.")
         return
     chosen = len(drawn.choices) > 0
-    left, right = st.columns([3, 2], gap="medium") if chosen else (st.container(), None)
+    left, right = st.columns([11, 9], gap="small") if chosen else (st.container(), None)
     with left:
         says = f"Quality kept against {AXES[against][1]}, with the Pareto front, its knee and the published limit."
         charts.show(drawn.figure, drawn.arms, key="frontier", says=says)
@@ -152,7 +156,8 @@ def _frontier(audit: Audited, spec: RunSpec) -> None:
             "above the line between its ends. Full marks with 95 % intervals are the test's word on what was chosen; the test chose nothing."
         )
     if is_sweep(spec):
-        _claims(audit, "frontier")
+        for sentence in sentences(audit, against):
+            st.caption(escaped(sentence, 600))
 
 
 def _cascade(audit: Audited, spec: RunSpec) -> None:

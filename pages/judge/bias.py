@@ -105,7 +105,8 @@ def _sets(audit: Audited, spec: RunSpec) -> None:
     for group in dict.fromkeys(m.group for m in found):
         of = {m.arm: m for m in found if m.group == group}
         cells = {arm_label(spec, arm): words.with_interval(of.get(arm)) for arm in arms_of(audit, spec)}
-        rows.append({"set": group, "n": max(m.n for m in of.values()), **cells})
+        name = str(group).removeprefix("set=")
+        rows.append({"set": TITLES.get(name, name), "n": max(m.n for m in of.values()), **cells})
     charts.frame(pd.DataFrame(rows), key="bias_sets")
     st.caption("An untrained model shows no preference either: read its quality on Compare beside this.")
 
@@ -138,7 +139,7 @@ def _sentence(audit: Audited, spec: RunSpec) -> None:
     share = "" if percent is None else f" ({figures.figure(percent.value, sign=True, places=0)} %)"
     with st.container(border=True, gap="small", key="bias_sentence"):
         st.subheader(
-            f"{ICONS.get(word, ICONS['cannot tell'])} Distillation changed the gender gap by {_signed(change)}{share}, "
+            f"{ICONS.get(word, ICONS['cannot tell'])} Distillation changed the gender gap by {_signed(change).rstrip()}{share}, "
             f"n = {change.n:,} pairs: :{WORDS.get(word, 'yellow')}[{word}].",
             anchor=False,
             help=MEANINGS["gender_bias_change"],
@@ -179,9 +180,8 @@ def _beside(audit: Audited, spec: RunSpec) -> None:
     rows = [
         {
             "model": arm_label(spec, arm),
-            "women − men": words.with_interval(of.get(("gender_bias_signed", arm))),
-            "stereotype": words.with_interval(of.get(("stereotype_preference", arm))),
             "perplexity": words.with_interval(of.get(("perplexity", arm))),
+            "stereotype": words.with_interval(of.get(("stereotype_preference", arm))),
         }
         for arm in arms_of(audit, spec)
     ]

@@ -142,7 +142,8 @@ def _arms(audit: Audited, spec: RunSpec) -> None:
         else ("Quality kept against the time of one answer")
     )
     errors = ", your prices of errors included" if draw.ranked_cost(audit) == "total_cost_per_1k" else ""
-    st.caption(f"{what}. The larger the mark, the dearer 1,000 texts{errors}.")
+    unit = "answers" if spec.task == LANGUAGE_MODELS else "texts"
+    st.caption(f"{what}. The larger the mark, the dearer 1,000 {unit}{errors}.")
     drawn = draw.arms_chart(audit, spec)
     if drawn is None:
         charts.frame(draw.arms_table(audit, spec), key="arms_only_table")
@@ -174,7 +175,8 @@ def _choices(audit: Audited, spec: RunSpec) -> None:
     for group in dict.fromkeys(m.group for m in found):
         of = {m.arm: m for m in found if m.group == group}
         cells = {draw.arm_label(spec, arm): words.with_interval(of[arm]) if arm in of else "" for arm in arms}
-        rows.append({"set": group, "n": max(m.n for m in of.values()), **cells})
+        kind, _, name = str(group).partition("=")
+        rows.append({"set": f"all of {name}" if kind == "field" else name, "n": max(m.n for m in of.values()), **cells})
     charts.frame(pd.DataFrame(rows), key="choices_table")
 
 

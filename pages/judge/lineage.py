@@ -7,6 +7,7 @@ import streamlit as st
 
 from auditor import lineage
 from auditor.lineage import Family
+from distill.spec import LANGUAGE_MODELS
 from distill.store import Run
 from pages.ui import cache, charts, figures, frame, parts, words
 from pages.ui import lineage_charts as draw
@@ -36,15 +37,17 @@ def render() -> None:
         return
     runs, problem = lineage.chain(store, run.id)
     found = draw.generations(runs, problem)
-    _answer(found, problem)
+    writes = run.spec.task == LANGUAGE_MODELS
+    _answer(found, problem, writes)
     _warnings(run)
     family = lineage.family(store, run.id)
-    _drift(found)
+    if not writes:
+        _drift(found)
     _graph(family, run.id)
     _rounds(run)
 
 
-def _answer(found: list[Generation], problem: str) -> None:
+def _answer(found: list[Generation], problem: str, language_models: bool) -> None:
     last, first = found[-1], found[0]
     agreement, change = (last.measure(name) for name in ("agreement_with_origin", "accuracy_against_origin"))
     with st.container(border=True, gap="small", key="lineage_answer"):
@@ -54,6 +57,9 @@ def _answer(found: list[Generation], problem: str) -> None:
                 span = figures.percent_interval(change.low, change.high, sign=True)
                 sentence += f"; its accuracy differs by {figures.points(change.value)} {span}"
             st.subheader(escaped(f"{sentence}.", 500), anchor=False)
+        elif language_models:
+            st.subheader("A student that writes does not teach another one yet.", anchor=False)
+            st.caption("So there are no generations of it to compare. Runs that follow from a review stand below.")
         else:
             why = last.why_not or "the audit of this run is older than this check, or generation 0 is not here"
             st.subheader("Not comparable with generation 0.", anchor=False)

@@ -15,6 +15,7 @@ from pages.ui.compare_charts import arm_label, kind_of
 from pages.ui.text import escaped, visible
 
 SIZE = 10
+ENDED = {"stop": "ended by itself", "length": "cut off by the limit", "empty": "nothing was written"}
 PREVIEW = 1_200  # characters of an answer in the list; the prompt's own address shows more
 NAMES: dict[Kind, str] = {"differ": "another answer", "cut": "cut off", "empty": "empty", "all": "all"}
 UNLIKELY = ((0.1, "red"), (0.5, "yellow"))  # below such a probability a token of the teacher's is shaded so
@@ -117,7 +118,8 @@ def _prompt(row: pd.Series, limit: int) -> None:
 def _answer(spec: RunSpec, row: pd.Series, arm: str, teacher: str | None, limit: int) -> None:
     """One answer; words that the teacher did not write are marked."""
     colour = palette.markdown_colour(kind_of(spec, arm))
-    facts = [str(row[f"{arm}/finish"]).replace("length", "cut off by the limit")]
+    finish = str(row[f"{arm}/finish"])
+    facts = [ENDED.get(finish, finish)]
     if arm != TEACHER:
         facts.append(f"chooses {figures.percent(float(row[f'{arm}/agreement']))} of the teacher's tokens")
         facts.append(f"KL {figures.figure(float(row[f'{arm}/kl']))} nats a token")

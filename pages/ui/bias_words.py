@@ -61,7 +61,7 @@ MEANINGS = {
         "beside it says whether it knows such sentences at all. It cannot show what the model would write by itself."
     ),
     "lm_beside": (
-        "Women − men: mean preference for the sentence about a woman. Stereotype: mean preference for the stereotyped sentence, 0 is none. "
+        "Stereotype: mean preference for the stereotyped sentence, 0 is none. "
         "Perplexity: of the words from where the two differ, lower is better; an untrained model has no preference and no skill either."
     ),
     "pairs": "Both texts with the words in which they differ. 'Flipped in the student only': the student changes its answer with the gender, the teacher does not.",

@@ -78,7 +78,8 @@ def _cost(audit: Audited, arm: str) -> tuple[str, str, str, str]:
     teacher = audit.measure("cost_per_1k", TEACHER)
     tiny = teacher is not None and (teacher.value or 0.0) < 0.01
     write = (lambda usd: figures.money(figures.scaled(usd, 1_000))) if tiny else figures.money
-    unit = "per million texts" if tiny else "per 1,000 texts"
+    what = "texts" if audit.measure("token_agreement", arm) is None else "answers"
+    unit = f"per million {what}" if tiny else f"per 1,000 {what}"
     detail = f"{_change(audit, 'cost_per_1k', arm, write)} {unit}" if saved else "no model could be timed"
     return words.written(saved), words.written_interval(saved), detail, words.meaning_of("cost_saving")
 

@@ -69,7 +69,7 @@ def arms_chart(audit: Audited, spec: RunSpec) -> Drawn | None:
             },
             error_y=charts.bars(*row["kept"]),
             hovertemplate=f"<b>{charts.label(arm_label(spec, row['arm']))}</b><br>kept %{{y:.1f}} %<br>p50 %{{x:.3g}} ms<br>"
-            f"{figures.money(row['cost'])} per 1,000 texts<extra></extra>",
+            f"{figures.money(row['cost'])} per 1,000<extra></extra>",
         )
     marks = [(charts.label(arm_label(spec, row["arm"])), row["latency"], row["kept"][0]) for row in rows]
     charts.mark_labels(made, marks, pixels=290)

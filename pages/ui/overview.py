@@ -15,7 +15,7 @@ from pages.ui import cache, figures, words
 from pages.ui.cache import stamp
 from pages.ui.text import escaped
 
-QUALITY = ("accuracy_retention", "agreement")
+QUALITY = ("accuracy_retention", "agreement", "token_agreement")
 SPEED = ("latency_speedup",)
 UNDER_WAY = "under way"
 BIAS = ("gender_bias_change",)
