@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from auditor.check import AuditInput, check
-from auditor.checks.review import ReviewOptions, agreement_measures
+from auditor.checks.review import ReviewOptions, agreement_measures, earlier_finding
 from auditor.measuring import measured
 from auditor.review import answers
 from auditor.review.agreement import agreements
@@ -62,7 +62,7 @@ def lm_review(audit: AuditInput, options: ReviewOptions) -> CheckResult:
     return CheckResult(
         name=NAME,
         measures=(*rates, bound, coverage, *shares, *agreement_measures("reviewer", said.people)),
-        findings=tuple(_findings(found, bound, shares)),
+        findings=(*_findings(found, bound, shares), *earlier_finding(NAME, audit.decisions, lot_of(audit), found)),
         tables={
             "reasons": [{"reason": reason, "answers": n} for reason, n in found.reasons.items()],
             "targeted": [{"decided": found.targeted[0], "wrong": found.targeted[1]}],

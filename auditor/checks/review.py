@@ -6,13 +6,23 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from auditor.check import AuditInput, check
 from auditor.measuring import bracket, finite, measured, proportion, usable_arms
 from auditor.review.agreement import agreements
 from auditor.review.meaning import meanings
-from auditor.review.outcome import Lot, LotOutcome, Outcome, Rate, lot_sentence, outcome
+from auditor.review.outcome import (
+    Lot,
+    LotOutcome,
+    Outcome,
+    Rate,
+    earlier_rounds,
+    earlier_sentence,
+    lot_sentence,
+    outcome,
+)
 from auditor.stats.agreement import Agreement
 from auditor.stats.interval import Interval
 from auditor.types import CheckResult, Finding, Measure, Severity
@@ -72,9 +82,8 @@ def review(audit: AuditInput, options: ReviewOptions) -> CheckResult:
         "honesty": [_honesty(rate) for rate in found.slices if rate.kind == "confidence"],
         "targeted": [{"decided": found.targeted[0], "wrong": found.targeted[1]}],
     }
-    return CheckResult(
-        name=NAME, measures=tuple(measures), findings=tuple(_findings(found, measures, implied)), tables=tables
-    )
+    findings = _findings(found, measures, implied) + earlier_finding(NAME, audit.decisions, lot_of(audit), found)
+    return CheckResult(name=NAME, measures=tuple(measures), findings=tuple(findings), tables=tables)
 
 
 def lot_of(audit: AuditInput) -> Lot:
@@ -181,6 +190,16 @@ def _honesty(rate: Rate) -> dict[str, Any]:
 def overconfident(rate: Rate) -> bool:
     """True where even the kindest reading of the sample leaves fewer right labels than the teacher's confidence says."""
     return rate.kind == "confidence" and rate.n > 0 and 1 - rate.interval.low < rate.mean_confidence
+
+
+def earlier_finding(check: str, decisions: pd.DataFrame, lot: Lot, found: Outcome) -> list[Finding]:
+    """Rounds before this one; a warning where one refused what this one accepts."""
+    before = earlier_rounds(decisions, lot, found.round)
+    if not before:
+        return []
+    chosen = found.lot.word == "accepted" and any(other.word != "accepted" for _, other in before)
+    severity: Severity = "warning" if chosen else "info"
+    return [Finding(check=check, severity=severity, claim=earlier_sentence(before))]
 
 
 def _vanity(rate: Rate) -> str:

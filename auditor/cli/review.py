@@ -113,12 +113,13 @@ def _after_pilot(home: Workspace, run: Run, extra: int, group: str, minimum: int
 
     chosen = {"extra": extra, "group": group or None, "minimum": minimum, "allocation": "Neyman"}
     strata = wishes_from({"strata": chosen}).strata
+    assert strata is not None
     typer.echo(f"{add_strata(home, run, strata, by):,} cards within strata are added to the open round.")
 
 
 def status(run_id: RunArgument, as_json: JsonOption = False) -> None:
     """How far the review is and what it says; before its end that is an early look."""
-    from auditor.cli.support import print_json
+    from auditor.cli.support import plain, print_json
     from auditor.review.desk import progress
     from auditor.review.rounds import current_round
 
@@ -138,7 +139,8 @@ def status(run_id: RunArgument, as_json: JsonOption = False) -> None:
             {"round": now.number, "closed": now.closed, "plan": plan, "sample": counts, "targeted": targeted, **found}
         )
         return
-    typer.echo(f"Round {now.number}, planned by {now.by}{f', closed: {now.closed}' if now.closed else ''}")
+    closed = f", closed: {plain(now.closed)}" if now.closed else ""
+    typer.echo(f"Round {now.number}, planned by {plain(now.by)}{closed}")
     typer.echo(
         f"Sample: {done.decided:,} of {done.total:,} decided, {done.waiting_for_second:,} wait for a second person"
     )

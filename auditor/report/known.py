@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from auditor.report.material import Material, in_words
+from auditor.figures import size
+from auditor.report.material import Material
 from auditor.report.text import one_line
-from auditor.report.wording import name_of, size, with_interval
+from auditor.words import in_words, name_of, with_interval
 from distill.spec import LANGUAGE_MODELS
 from distill.store import TEACHER
 
@@ -36,20 +37,20 @@ def _made(m: Material) -> dict[str, str]:
     energy = m.provenance.get("energy", {})
     hardware = made.get("hardware", {})
     versions = made.get("versions", {})
-    training = m.spec.training
+    training = m.training
     found = {
         "data": f"{data.get('rows', 0):,} rows from {data.get('source') or m.spec.data.source.kind}, "
         f"{data.get('duplicates', 0):,} duplicates found, {data.get('near_duplicates', 0):,} near-duplicates across the split removed."
         if data
         else "",
         "splits": f"Split: {splits}; the test is frozen before the teacher is asked." if splits else "",
-        "labels": f"{m.labels[0]:,} synthetic labels by the teacher, {m.labels[1]:,} corrected by people."
+        "labels": f"{m.labels[0]:,} synthetic {m.unit} by the teacher, {m.labels[1]:,} corrected by people."
         if m.labels[0]
         else "",
         "personal": f"Likely personal data in {personal.get('rows', 0):,} rows; handling: {personal.get('handling', 'keep')}."
         if personal
         else "",
-        "synthetic": f"The student learnt from {m.labels[0]:,} synthetic labels; reports and exports say so in machine-readable form."
+        "synthetic": f"The student learnt from {m.labels[0]:,} synthetic {m.unit}; reports and exports say so in machine-readable form."
         if m.labels[0]
         else "",
         "training": f"Softening temperature {training.temperature:g}, hard-label weight {training.hard_label_weight:g}, "
@@ -59,7 +60,7 @@ def _made(m: Material) -> dict[str, str]:
         if hardware
         else "",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "energy": f"Training and audit: {energy['kwh']:g} kWh (an estimate: {energy.get('method', '')})."
+        "energy": f"Training and audit: {energy['kwh']:g} kWh ({'an estimate: ' if energy.get('estimate', True) else ''}{energy.get('method', '')})."
         if energy.get("kwh")
         else "",
         "seconds": ", ".join(f"{stage} {seconds:,.0f} s" for stage, seconds in m.provenance.get("seconds", {}).items()),
@@ -81,10 +82,10 @@ def _measured(m: Material) -> dict[str, str]:
         return {}
     candidate = m.candidate
     pairs = {
-        "quality": ("accuracy", "accuracy_retention", "agreement"),
+        "quality": ("accuracy", "accuracy_retention", "agreement", "token_agreement", "rouge_l", "choice_accuracy"),
         "calibration": ("ece",),
         "bias": ("gender_bias", "gender_bias_change"),
-        "resources": ("size_bytes", "latency_p95_ms"),
+        "resources": ("size_bytes", "latency_p95_ms", "time_to_first_token_p95_ms"),
     }
     found = {key: _list(m, names, candidate) for key, names in pairs.items()}
     gates = "; ".join(f"{name_of(g.measure)}: {g.state}" for g in m.report.gates)
@@ -94,6 +95,8 @@ def _measured(m: Material) -> dict[str, str]:
     drift = [x for x in m.of_check("drift") if x.value is not None]
     unit = "answer" if m.spec.task == LANGUAGE_MODELS else "label"
     wrong = m.measure(f"{unit}_error_rate", TEACHER)
+    bound = m.measure(f"{unit}_error_bound", TEACHER)
+    early = "" if bound is None or bound.detail.get("final", True) else "An early look, not a result. "
     return {
         **found,
         "verdict": in_words(m.report.verdict.sentence),
@@ -103,7 +106,7 @@ def _measured(m: Material) -> dict[str, str]:
         "impact": "; ".join(f"{x.group}: impact ratio {with_interval(x)}" for x in impact[:8]),
         "slices": f"{sum(x.name == 'slice_accuracy' and x.arm == candidate for x in m.report.measures)} slices were measured.",
         "drift": "; ".join(f"{name_of(x.name)} {with_interval(x)}" for x in drift[:3]),
-        "review": f"{unit.capitalize()} error rate by review: {with_interval(wrong)} (n = {wrong.n:,})."
+        "review": f"{early}{unit.capitalize()} error rate by review: {with_interval(wrong)} (n = {wrong.n:,})."
         if wrong
         else f"{unit.capitalize()}s were not reviewed.",
     }

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from auditor.check import checks_of
 from auditor.expectations import LABEL, expected
+from auditor.figures import figure, size
 from auditor.report.blocks import Block, Section, facts, listing, paragraph, table
 from auditor.report.material import Material
 from auditor.report.sections import NO_AUDIT, day
-from auditor.report.wording import between, name_of, number, size, with_interval, written
+from auditor.types import Measure
+from auditor.words import arm_of, between, name_of, with_interval, written
 from distill.spec import LANGUAGE_MODELS
 from distill.store import TEACHER
 
 LANGUAGE_CHECKS = ("lm_bias", "lm_stereotypes", "lm_honest")
 BIAS_CHECKS = ("gender_bias", "gender_swaps", "gender_ledger", "groups", *LANGUAGE_CHECKS)
+MOST_ARMS = 5  # columns of figures that fit on paper
 
 
 def bias(m: Material) -> Section:
@@ -25,21 +31,16 @@ def bias(m: Material) -> Section:
             paragraph(f"Change of the gender gap, student against teacher: {with_interval(change)}, n = {change.n:,}.")
         )
     whole = [x for x in m.of_check("gender_bias", "gender_swaps", "lm_bias") if x.seed is None and x.group is None]
-    if whole:
-        body = [(m.name(x.arm), name_of(x.name), written(x), between(x), f"{x.n:,}") for x in whole]
-        blocks.append(table("Gender gap", _HEADS, body, numeric=(2, 3, 4), widths=_WIDTHS, small=True))
     ledger = [x for x in m.of_check("gender_ledger") if x.seed is None]
-    if ledger:
-        body = [(m.name(x.arm), name_of(x.name), written(x), between(x), f"{x.n:,}") for x in ledger]
-        blocks.append(
-            table("Label and gender, line by line", _HEADS, body, numeric=(2, 3, 4), widths=_WIDTHS, small=True)
-        )
+    blocks += _by_arm(m, "Gender gap", whole)
+    blocks += _by_arm(m, "Label and gender, line by line", ledger)
     blocks += _sets(m)
     rows = _groups(m)
     if rows:
         heads = ("measure", "groups", m.name(TEACHER), m.name(m.candidate))
         blocks.append(table("Groups, teacher and student", heads, rows, widths=(2.4, 2.6, 1.9, 1.9), small=True))
-    skipped = [(check, m.skipped(check)) for check in BIAS_CHECKS]
+    asked = {entry.name for entry in checks_of(m.spec.task)}
+    skipped = [(check, m.skipped(check)) for check in BIAS_CHECKS if check in asked]
     skipped = [(check, why) for check, why in skipped if why]
     if skipped:
         blocks.append(listing(f"{check.replace('_', ' ')} was skipped: {why}" for check, why in skipped))
@@ -51,10 +52,31 @@ def _sets(m: Material) -> list[Block]:
     found = [x for x in m.of_check(*LANGUAGE_CHECKS) if x.seed is None and x.group is not None]
     if not found:
         return []
-    body = [(m.name(x.arm), f"{name_of(x.name)}, {x.group}", written(x), between(x), f"{x.n:,}") for x in found]
     claims = [f.claim for f in (m.report.findings if m.report else ()) if f.check in LANGUAGE_CHECKS]
-    heads: Block = table("By test set", _HEADS, body, numeric=(2, 3, 4), widths=_WIDTHS, small=True)
-    return [listing(claims), heads] if claims else [heads]
+    shown = _by_arm(m, "By test set", found)
+    return [listing(claims), *shown] if claims else shown
+
+
+def _by_arm(m: Material, caption: str, found: Sequence[Measure]) -> list[Block]:
+    """A table with a line for each measure and a column for each arm; with many arms only those that the verdict is about."""
+    lines: dict[str, dict[str, Measure]] = {}
+    for x in found:
+        of = f", {x.group.removeprefix('set=')}" if x.group else ""
+        lines.setdefault(f"{name_of(x.name)}{of}", {})[x.arm] = x
+    arms = list(dict.fromkeys(x.arm for x in found))
+    left_out = len(arms) > MOST_ARMS
+    arms = [arm for arm in arms if not left_out or arm in (TEACHER, m.candidate, "people", "data")]
+    body = [
+        (line, *(with_interval(by[arm]) if arm in by else "" for arm in arms), f"{max(x.n for x in by.values()):,}")
+        for line, by in lines.items()
+        if any(arm in by for arm in arms)
+    ]
+    if not body:
+        return []
+    heads = ("measure", *(m.name(arm) for arm in arms), "n")
+    widths = (2.4, *(8 / len(arms) for _ in arms), 0.8)
+    shown: list[Block] = [table(caption, heads, body, numeric=(len(heads) - 1,), widths=widths, small=True)]
+    return [*shown, paragraph("The other arms stand among all measures.", "note")] if left_out else shown
 
 
 def _groups(m: Material) -> list[tuple[str, ...]]:
@@ -63,10 +85,6 @@ def _groups(m: Material) -> list[tuple[str, ...]]:
     pairs = dict.fromkeys(key[:2] for key in found if key[0].endswith(("_difference", "_ratio")))
     arms = (TEACHER, m.candidate)
     return [(name_of(name), of, *(with_interval(found.get((name, of, arm))) for arm in arms)) for name, of in pairs]
-
-
-_HEADS = ("arm", "measure", "value", "95 % interval", "n")
-_WIDTHS = (2.0, 3.4, 1.2, 1.9, 0.9)
 
 
 def review(m: Material) -> Section:
@@ -83,7 +101,10 @@ def review(m: Material) -> Section:
         )
         return Section("review", title, (paragraph(why, "missing"),))
     claims = [f.claim for f in (m.report.findings if m.report else ()) if f.check == name]
-    body = [(name_of(x.name), x.group or "all", written(x), between(x), f"{x.n:,}") for x in found]
+    body = [
+        (name_of(x.name), x.group or ("all" if x.arm == TEACHER else arm_of(x.arm)), written(x), between(x), f"{x.n:,}")
+        for x in found
+    ]
     heads = ("measure", "of", "value", "95 % interval", "n")
     return Section(
         "review",
@@ -110,6 +131,15 @@ def lineage(m: Material) -> Section:
             "Code",
             f"{code['commit']}{', with local changes' if code.get('modified') else ''}" if code.get("commit") else None,
         ),
+        ("Requirements (SHA-256)", ", ".join(f"{k} {v}" for k, v in code.get("requirements", {}).items()) or None),
+        (
+            "Seeds",
+            "; ".join(
+                f"{k} {', '.join(map(str, v)) if isinstance(v, list) else v}"
+                for k, v in p.get("seeds", {}).items()
+                if v is not None
+            ),
+        ),
         ("Versions", ", ".join(f"{name} {version}" for name, version in made.get("versions", {}).items())),
         (
             "Machine",
@@ -119,7 +149,9 @@ def lineage(m: Material) -> Section:
         ),
         (
             "Energy",
-            f"{number(energy['kwh'])} kWh, an estimate: {energy.get('method', '')}" if energy.get("kwh") else None,
+            f"{figure(energy['kwh'])} kWh{', an estimate' if energy.get('estimate', True) else ''}: {energy.get('method', '')}"
+            if energy.get("kwh")
+            else None,
         ),
         ("Resumed on", f"{len(p['resumed_on'])} other setting(s)" if p.get("resumed_on") else None),
     ]
@@ -155,7 +187,8 @@ def approval(m: Material) -> Section:
         body = [(day(e.at), str(e.payload.get("state", "")), e.actor, str(e.payload.get("reason", ""))) for e in steps]
         blocks.append(table("Sign-off", ("when (UTC)", "step", "by", "reason"), body, widths=(1.6, 1.1, 2, 4)))
     reviewers = ", ".join(sorted(now.reviewers)) or "nobody"
-    blocks.append(paragraph(f"Labels were decided by: {reviewers}. A reviewer of the run cannot approve it.", "note"))
+    whose = "Nobody who reviewed the run, or signed this report as reviewed, can approve it."
+    blocks.append(paragraph(f"{m.unit.capitalize()} were decided by: {reviewers}. {whose}", "note"))
     return Section("approval", "Who approved", tuple(blocks))
 
 
@@ -174,12 +207,13 @@ def verification(m: Material) -> Section:
     commands = (
         f"heirloom verify {m.run.id} --key {m.key}\n"
         f"heirloom report {m.run.id} --format bundle -o report.zip\n"
-        f"heirloom verify report.zip --key {m.key}"
+        f"heirloom verify report.zip --key {m.key}\n"
+        f"heirloom anchor {m.run.id} -o head.json        # deposit it elsewhere; later: heirloom verify … --anchor head.json"
     )
     words = (
-        "The first command checks the run in its workspace; the last one checks the bundle on any machine, without the workspace. Both check "
-        "digests, chain and signature, and compute every figure again from the stored predictions, timings and decisions. Energy and peak "
-        "memory are attested, not recomputed. Take the fingerprint from a place other than this report: a key inside a report proves only "
+        "The first command checks the run in its workspace; the third one checks the bundle on any machine, without the workspace. Both check "
+        "digests, chain and signature, and compute every figure again from the stored predictions, timings and decisions. Energy and "
+        "memory are attested, not recomputed. A head that was deposited elsewhere shows that the chain was not written anew. Take the fingerprint from a place other than this report: a key inside a report proves only "
         "that the report agrees with itself."
     )
     return Section("verify", title, (facts(rows), paragraph(commands, "code"), paragraph(words)))

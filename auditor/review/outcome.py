@@ -162,6 +162,24 @@ def outcome(decisions: pd.DataFrame, lot: Lot, number: int | None = None) -> Out
     )
 
 
+def earlier_rounds(decisions: pd.DataFrame, lot: Lot, number: int) -> list[tuple[int, LotOutcome]]:
+    """What the rounds before ``number`` said of the same lot, the oldest first."""
+    before = sorted(int(each) for each in decisions["round"].unique() if each < number)
+    standing = decisions[decisions["standing"].astype(bool)]
+    return [(each, outcome(decisions, lot, each).lot) for each in before if (standing["round"] == each).any()]
+
+
+def earlier_sentence(before: list[tuple[int, LotOutcome]]) -> str:
+    """The earlier rounds in words, so that nobody plans rounds until one pleases; empty without any."""
+    if not before:
+        return ""
+    told = "; ".join(
+        f"round {number} {lot.word if lot.final else 'was closed early'} ({lot.wrong:,} of {lot.n:,} wrong)"
+        for number, lot in before
+    )
+    return f"The same labels were judged before: {told}. A later round does not undo that."
+
+
 def lot_outcome(plan: Plan, n: int, wrong: int, still_open: int) -> LotOutcome:
     """Judge the lot by the simple random sample: ``n`` decided, ``wrong`` of them wrong, ``still_open`` skipped or unsettled."""
     rest = plan.n - n
@@ -206,6 +224,7 @@ class _Sample:
     open: Mask
     strata: Strings | None
     confidence: float
+    pilot: bool = False  # the simple random sample said where the cards within strata were drawn
 
     @classmethod
     def of(cls, verdicts: pd.DataFrame, lot: Lot, plan: Plan) -> _Sample:
@@ -226,6 +245,7 @@ class _Sample:
             cards["open"].to_numpy(dtype=np.bool_),
             strata,
             plan.wishes.confidence,
+            wanted is not None and wanted.allocation == "Neyman",
         )
 
     def counts(self) -> tuple[int, int, int]:
@@ -247,23 +267,41 @@ class _Sample:
         return Rate(kind, name, size, n, wrong, still, Interval(value, low, high, n), "exact", mean)
 
     def _weighted(self, mask: Mask) -> Interval | None:
-        """Within a stratum and a slice both draws together are a simple random sample; None where a stratum has no card."""
+        """The share by strata; None where a stratum has no card.
+
+        Within a stratum and a slice both draws together are a simple random sample, unless the first was a pilot: then strata with
+        luck in it got few further cards and would keep their luck, so the share would be too low (by a twentieth in simulations). A
+        pilot is counted as it is, and the rest of the lot is estimated from the further cards alone.
+        """
         assert self.strata is not None
         kinds, member = np.unique(self.strata.astype(str), return_inverse=True)
-        sizes = np.bincount(member[mask], minlength=len(kinds))
         here = mask[self.place]
-        cell = member[self.place[here]]
-        wrong, still = self.wrong[here], self.open[here]
+        known = here & self.simple if self.pilot else np.zeros(len(here), dtype=np.bool_)
+        sizes = np.bincount(member[mask], minlength=len(kinds)) - np.bincount(
+            member[self.place[known]], minlength=len(kinds)
+        )
+        drawn = here & ~known
+        cell = member[self.place[drawn]]
+        wrong, still = self.wrong[drawn], self.open[drawn]
         checked = np.bincount(cell, minlength=len(kinds))
         answered = np.bincount(cell[~still], minlength=len(kinds))
         if np.any((sizes > 0) & (answered == 0)):
             return None
         bad = np.bincount(cell[wrong], minlength=len(kinds))
         worst = np.bincount(cell[wrong | still], minlength=len(kinds))
+        rest, total = int(sizes.sum()), int(mask.sum())
+        sure, doubtful = int(self.wrong[known].sum()), int(self.open[known].sum())
+        if rest == 0:
+            return Interval(sure / max(1, total - doubtful), sure / total, (sure + doubtful) / total, int(here.sum()))
         low = stratified_estimate(sizes, checked, bad, self.confidence).rate.low
         high = stratified_estimate(sizes, checked, worst, self.confidence).rate.high
         value = stratified_estimate(sizes, answered, bad, self.confidence).rate.value
-        return Interval(value, low, high, int(here.sum()))
+        return Interval(
+            (sure + value * (rest + doubtful)) / total,
+            (sure + low * rest) / total,
+            (sure + doubtful + high * rest) / total,
+            int(here.sum()),
+        )
 
 
 def _slices(lot: Lot, unit: Unit) -> list[tuple[str, str, Mask]]:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
@@ -258,7 +259,7 @@ def require_name(by: str) -> str:
 def _extra(
     frame: LabelFrame, wishes: Wishes, sample: IntArray, decided: IntArray, wrong: np.ndarray[Any, np.dtype[np.float64]]
 ) -> dict[str, IntArray]:
-    """Positions to add in each stratum, so that sample and addition together follow the allocation.
+    """Positions to add in each stratum, so that sample and addition together follow the allocation; after Neyman the addition alone does.
 
     Given how many of the sample fall into a stratum they are a simple random sample of it, and so is what is added from the rest.
     """
@@ -266,15 +267,15 @@ def _extra(
     assert strata is not None
     names = strata_of(frame.label, frame.confidence, frame.groups, strata.bands, strata.by_class, strata.group)
     kinds, place, sizes = np.unique(names.astype(str), return_inverse=True, return_counts=True)
-    wanted = min(len(frame), max(len(sample) + strata.extra, int(np.minimum(sizes, strata.minimum).sum())))
-    if strata.allocation == "Neyman" and len(decided):
-        # half a wrong label a stratum more: a stratum without errors so far is not certain to have none
+    have = np.bincount(place[sample], minlength=len(kinds)).astype(np.int64)
+    if strata.allocation == "Neyman":
         n = np.bincount(place[decided], minlength=len(kinds))
-        rate = (np.bincount(place[decided], weights=wrong, minlength=len(kinds)) + 0.5) / (n + 1)
-        target = allocate_neyman(sizes, np.sqrt(rate * (1 - rate)), wanted, strata.minimum)
+        target = have + after_pilot(
+            sizes - have, n, np.bincount(place[decided], weights=wrong, minlength=len(kinds)), strata
+        )
     else:
+        wanted = min(len(frame), max(len(sample) + strata.extra, int(np.minimum(sizes, strata.minimum).sum())))
         target = allocate_proportional(sizes, wanted, strata.minimum)
-    have = np.bincount(place[sample], minlength=len(kinds))
     free = np.ones(len(frame), dtype=np.bool_)
     free[sample] = False
     rng = generator(wishes.seed + 1)
@@ -285,6 +286,17 @@ def _extra(
         if more:
             chosen[str(name)] = rng.choice(rest, size=more, replace=False).astype(np.int64)
     return chosen
+
+
+def after_pilot(rest: IntArray, decided: IntArray, wrong: npt.NDArray[Any], strata: Strata) -> IntArray:
+    """Cards to draw in each stratum from the ``rest`` that the pilot left, after Neyman, shape [strata].
+
+    The further cards have to stand alone (see ``outcome``), so each stratum gets the minimum of them whatever the pilot had there. Half a
+    wrong label a stratum more: one without errors so far is not certain to have none.
+    """
+    rate = (wrong + 0.5) / (decided + 1)
+    wanted = min(int(rest.sum()), max(strata.extra, int(np.minimum(rest, strata.minimum).sum())))
+    return allocate_neyman(rest, np.sqrt(rate * (1 - rate)), wanted, strata.minimum)
 
 
 def _round(row: PlanRow) -> Round:
