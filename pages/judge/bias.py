@@ -139,7 +139,7 @@ def _sentence(audit: Audited, spec: RunSpec) -> None:
     share = "" if percent is None else f" ({figures.figure(percent.value, sign=True, places=0)} %)"
     with st.container(border=True, gap="small", key="bias_sentence"):
         st.subheader(
-            f"{ICONS.get(word, ICONS['cannot tell'])} Distillation changed the gender gap by {_signed(change).rstrip()}{share}, "
+            f"{ICONS.get(word, ICONS['cannot tell'])} Distillation changed the gender gap by {_signed(change)}{share}, "
             f"n = {change.n:,} pairs: :{WORDS.get(word, 'yellow')}[{word}].",
             anchor=False,
             help=MEANINGS["gender_bias_change"],
@@ -193,11 +193,11 @@ def _beside(audit: Audited, spec: RunSpec) -> None:
 
 def _signed(measure: Measure) -> str:
     between = figures.interval(measure.low, measure.high, places=3, sign=True)
-    return f"{figures.figure(measure.value, places=3, sign=True)} {escaped(between)}"
+    return f"{figures.figure(measure.value, places=3, sign=True)} {escaped(between)}".rstrip()
 
 
 def _gaps(audit: Audited, spec: RunSpec) -> None:
-    left, right = st.columns(2, gap="medium")
+    left, right = st.columns([5, 7] if spec.task == LANGUAGE_MODELS else 2, gap="medium")
     with left:
         st.subheader("The gap of every arm", anchor=False, help=MEANINGS["gender_bias"])
         gaps = draw.gap_chart(audit, spec)
@@ -269,10 +269,14 @@ def _associations_of_sets(audit: Audited, spec: RunSpec, arm: str) -> None:
     for found in told:
         if found.arm in (TEACHER, arm):
             beside = perplexities.get(found.arm)
-            how = f" · perplexity of the sentences {words.with_interval(beside)}" if beside is not None else ""
+            how = (
+                f" · perplexity of the sentences {escaped(words.with_interval(beside), 100)}"
+                if beside is not None
+                else ""
+            )
             st.caption(
                 f"{escaped(arm_label(spec, found.arm))}: correlation {words.written(found)} {escaped(words.written_interval(found))}, "
-                f"n = {found.n} occupations{escaped(how, 100)}"
+                f"n = {found.n} occupations{how}"
             )
     drawn = draw.association_chart(
         [row for row in rows if row["set"] == name], spec, arm, "preference for the sentence about her"

@@ -12,6 +12,11 @@ from pages.ui.cache import Audited
 from pages.ui.compare_charts import arm_label, arms_of
 from pages.ui.text import escaped
 
+CONTROL = "token_agreement_over_control"
+PAIRED = {
+    CONTROL: "the teacher's text alone (sequence level), token agreement",
+    "token_agreement_over_undistilled": "no training at all, token agreement",
+}
 COLUMNS = {
     "token agreement": "token_agreement",
     "KL, nats a token": "kl_divergence",
@@ -27,15 +32,12 @@ def draw(audit: Audited, spec: RunSpec) -> None:
     arms = [arm for arm in arms_of(audit, spec) if arm != TEACHER]
     with st.container(border=True, gap="small", key="alternatives_answer"):
         st.subheader(escaped(_sentence(audit, spec, arms), 500), anchor=False)
-        for name, what in (
-            ("token_agreement_over_control", "the teacher's text alone (sequence level)"),
-            ("token_agreement_over_undistilled", "no training at all"),
-        ):
-            found = next((m for m in audit.report.measures if m.name == name and m.value is not None), None)
-            if found is not None:
-                st.caption(
-                    f"Over {what}, '{escaped(arm_label(spec, found.arm), 60)}' gains {escaped(words.with_interval(found))} of token agreement."
-                )
+        for name, what in PAIRED.items():
+            for found in audit.report.measures:
+                if found.name == name and found.value is not None and found.seed is None:
+                    st.caption(
+                        escaped(f"{arm_label(spec, found.arm)} against {what}: {words.with_interval(found)}.", 300)
+                    )
     st.subheader("Every arm", anchor=False)
     rows = []
     for arm in arms_of(audit, spec):
@@ -48,19 +50,19 @@ def draw(audit: Audited, spec: RunSpec) -> None:
 
 
 def _sentence(audit: Audited, spec: RunSpec, arms: list[str]) -> str:
-    """Which arm stays nearest to the teacher, and whether the next one is certainly farther away."""
+    """Which arm stays nearest to the teacher, and whether the control, which learnt from the teacher's text alone, would have done.
+
+    Only paired differences decide that: intervals of two arms on the same prompts may overlap though one is certainly better.
+    """
     known = [
         (arm, m) for arm in arms if (m := audit.measure("token_agreement", arm)) is not None and m.value is not None
     ]
     if not known:
         return "No arm has a token agreement, so none can be ranked."
-    ranked = sorted(known, key=lambda each: -(each[1].value or 0.0))
-    best, mine = ranked[0]
-    head = f"'{arm_label(spec, best)}' chooses most of the teacher's tokens: {words.with_interval(mine)}"
-    if len(ranked) == 1:
-        return f"{head}. There is no other arm."
-    other, second = ranked[1]
-    apart = mine.low is not None and second.high is not None and mine.low > second.high
-    if apart:
-        return f"{head}; '{arm_label(spec, other)}' {words.with_interval(second)}."
-    return f"{head}. Whether '{arm_label(spec, other)}' ({words.with_interval(second)}) is worse cannot be told."
+    best, mine = max(known, key=lambda each: each[1].value or 0.0)
+    head = f"{arm_label(spec, best)} chooses most of the teacher's tokens, {words.with_interval(mine)}"
+    over = next((m for m in audit.report.measures if m.name == CONTROL and m.arm == spec.candidate), None)
+    if over is None or over.low is None or over.high is None:
+        return f"{head}."
+    said = "does better than" if over.low > 0 else "does worse than" if over.high < 0 else "cannot be told from"
+    return f"{head}. {arm_label(spec, spec.candidate)} {said} the teacher's text alone."

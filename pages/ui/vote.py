@@ -136,7 +136,7 @@ def _tallies(run: Run, spec: RunSpec) -> None:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _counted(run_id: str, _newest: int) -> list[Tally]:
+def _counted(run_id: str, newest_vote: int) -> list[Tally]:
     return tallies(votes_frame(cache.workspace(), run_id))
 
 

@@ -13,7 +13,7 @@ from auditor.review import decisions_frame
 from auditor.review.plan import Wishes
 from auditor.review.records import edits
 from auditor.review.rounds import begin
-from auditor.votes import Question, ballots, votes_frame
+from auditor.votes import Question, ballots, cast, votes_frame
 from distill.store import TEACHER, Run
 from distill.workspace import Workspace
 from tests.fakes_generation import RUN_ID, make_fake_generation_run
@@ -87,6 +87,10 @@ def test_votes_are_blind_and_come_back_by_undo(home: Path) -> None:
     assert list(votes_frame(Workspace(home), RUN_ID)["standing"]) == [True, False, False]
     app.toggle(key="vote_tally").set_value(True).run()
     assert "preferred over" in said(app)
+    second = ballots(load_answers(run), Question(RUN_ID, run.spec.candidate, TEACHER), "Ben")[0]
+    cast(Workspace(home), Question(RUN_ID, run.spec.candidate, TEACHER), second.row_id, "Ben", "tie")
+    app.run()
+    assert "2 people" in said(app)
 
 
 def press(app: AppTest, label: str) -> None:
