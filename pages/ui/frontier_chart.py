@@ -21,6 +21,7 @@ AXES = {
     "Speed": ("latency_speedup", "times faster, one text", "speed"),
     "Cost": ("cost_saving", "cost saved, %", "cost"),
 }
+GAINED = {"Size": "× smaller", "Speed": "× faster", "Cost": "% saved"}
 CLAIMED = 20.0  # 'no more than 95 % compression without a major drop in quality' is a twentieth of the size
 CHECK = "frontier"
 
@@ -101,10 +102,10 @@ def _empty(audit: Audited, spec: RunSpec, points: list[Point], against: str) -> 
         height=420,
         xaxis=charts.axis(AXES[against][1]),
         yaxis=charts.axis("quality kept, %"),
-        margin={"l": 8, "r": 110, "t": 24, "b": 8},
+        margin={"l": 8, "r": 80, "t": 24, "b": 8},
     )
-    charts.line_at(made, y=100, label="teacher, 100 %", side="top left")
-    charts.line_at(made, y=limit, label=f"to be kept, {limit:g} %", side="bottom left")
+    charts.line_at(made, y=100, label="teacher, 100 %", side="top right")
+    charts.line_at(made, y=limit, label=f"to be kept, {limit:g} %", side="bottom right")
     if against == "Size":
         charts.line_at(made, x=CLAIMED, label="published limit, 95 % smaller")
         made.update_xaxes(range=[0, 1.06 * max(CLAIMED, *(point.x for point in points))])
@@ -129,7 +130,9 @@ def _mark(made: go.Figure, spec: RunSpec, point: Point, on_dev: bool) -> None:
 
 def _ring(made: go.Figure, point: Point) -> None:
     made.add_scatter(x=[point.x], y=[point.y], mode="markers", marker={"size": 22, "symbol": "circle-open", "color": palette.NEUTRAL, "line": {"width": 2}}, hoverinfo="skip")  # fmt: skip
-    made.add_annotation(x=point.x, y=point.y, text="knee", showarrow=False, yshift=-20, font={"size": 12})
+    made.add_annotation(
+        x=point.x, y=point.y, text="knee", showarrow=False, xanchor="right", xshift=-13, font={"size": 12}
+    )
 
 
 def _tested(made: go.Figure, spec: RunSpec, point: Point) -> None:
@@ -157,8 +160,8 @@ def _row(spec: RunSpec, point: Point, against: str, place: str) -> dict[str, str
 
 
 def choice_table(audit: Audited, spec: RunSpec, against: str) -> pd.DataFrame:
-    """What dev chose along an axis, and what the test says of it."""
-    measure, title, axis = AXES[against]
+    """What dev chose along an axis, and what the test says of it; narrow enough to stand beside the chart."""
+    measure, _, axis = AXES[against]
     rows = []
     for choice in _chosen(audit, axis):
         arm = str(choice["arm"])
@@ -168,9 +171,20 @@ def choice_table(audit: Audited, spec: RunSpec, against: str) -> pd.DataFrame:
             {
                 "chosen on dev": choice["rule"],
                 "arm": arm_label(spec, arm),
-                "kept on dev": figures.NOTHING if dev is None or dev.value is None else f"{dev.value:.1f} %",
-                "kept on the test": words.with_interval(test),
-                title: figures.NOTHING if gain is None else figures.figure(gain.value),
+                "kept, dev": figures.NOTHING if dev is None or dev.value is None else f"{dev.value:.1f} %",
+                "kept, test": words.with_interval(test),
+                GAINED[against]: figures.NOTHING if gain is None else figures.figure(gain.value),
             }
         )
     return pd.DataFrame(rows)
+
+
+def sentences(audit: Audited, against: str) -> list[str]:
+    """What the check says of the choices along an axis, and of a limit that nothing keeps."""
+    result = audit.report.result(CHECK)
+    rules = {f"choice={choice['rule']}" for choice in _chosen(audit, AXES[against][2])}
+    return [
+        finding.claim
+        for finding in (result.findings if result else ())
+        if not finding.evidence or finding.evidence[0].group in rules
+    ]

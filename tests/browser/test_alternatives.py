@@ -5,38 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from scripts.screenshot import serve, settled
 from tests.browser.conftest import visit
-from tests.fakes import RUN_ID, Level, make_fake_run
+from tests.fakes import RUN_ID
+from tests.pages.test_alternatives import sweep
 
 pytestmark = pytest.mark.slow
-DEPTHS = {"d1": Level(1.6, ms=2.5, size=0.3), "d2": Level(0.4, ms=4.0, size=0.45), "d6": Level(0.1, ms=11.0, size=0.95)}
-SMALL = {
-    f"{name}-int8": Level(level.noise + 0.1, ms=level.ms / 2, size=level.size / 4) for name, level in DEPTHS.items()
-}
-
-
-def sweep(root: Path) -> None:
-    """A finished sweep of three depths and two precisions, with an arm whose vocabulary is trimmed."""
-    arms: list[str | dict[str, Any]] = [
-        *({"kind": "distilled", "name": name} for name in DEPTHS),
-        *({"kind": "quantised", "name": f"{name}-int8", "options": {"of": name}} for name in DEPTHS),
-        {"kind": "trimmed", "name": "d2-trimmed", "options": {"of": "d2"}},
-        "hard_label",
-    ]
-    make_fake_run(root, arms=arms, seeds=(1,), n_test=400, n_dev=300, levels={**DEPTHS, **SMALL}, audit=True)
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server on a sweep."""
     root: Path = tmp_path_factory.mktemp("swept")
-    sweep(root)
+    sweep(root, n_test=400, n_dev=300)
     with serve(root) as address:
         yield address
 

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from tests.fakes import RUN_ID
+from tests.fakes import RUN_ID, Level, make_fake_run
 from tests.pages.driver import assert_well, open_page, said
 
 
@@ -52,3 +53,45 @@ def test_the_cascade_is_drawn_and_a_missing_curve_says_why(finished: Path) -> No
     app = open_page("alternatives", run=RUN_ID)
     assert "passed on" in {column for frame in app.dataframe for column in frame.value.columns}
     assert "Skipped, because there are not two budgets of human labels" in said(app)
+
+
+DEPTHS = {"d1": Level(1.6, ms=2.5, size=0.3), "d2": Level(0.4, ms=4.0, size=0.45), "d6": Level(0.1, ms=11.0, size=0.95)}
+INT8 = {
+    f"{name}-int8": Level(level.noise + 0.1, ms=level.ms / 2, size=level.size / 4) for name, level in DEPTHS.items()
+}
+
+
+def sweep(root: Path, **over: Any) -> None:
+    """A finished sweep of three depths and two precisions, with an arm whose vocabulary is trimmed."""
+    arms: list[str | dict[str, Any]] = [
+        *({"kind": "distilled", "name": name} for name in DEPTHS),
+        *({"kind": "quantised", "name": f"{name}-int8", "options": {"of": name}} for name in DEPTHS),
+        {"kind": "trimmed", "name": "d2-trimmed", "options": {"of": "d2"}},
+        "hard_label",
+    ]
+    sizes = {"n_test": 200, "n_dev": 150, "n_pool": 40, "n_train": 20, **over}
+    make_fake_run(root, arms=arms, seeds=(1,), levels={**DEPTHS, **INT8}, audit=True, **sizes)
+
+
+def test_a_sweep_shows_what_dev_chose_and_what_the_test_says_of_it(home: Path) -> None:
+    sweep(home)
+    app = open_page("alternatives", run=RUN_ID)
+    assert_well(app)
+    choices = next(frame.value for frame in app.dataframe if "chosen on dev" in frame.value.columns)
+    assert {"most accurate", "smallest"} <= set(choices["chosen on dev"])
+    assert all("[" in shown for shown in choices["kept, test"])
+    arms = next(frame.value for frame in app.dataframe if "on dev's front" in frame.value.columns)
+    assert set(arms["arm"]) >= {"d1", "d2-int8", "d2-trimmed"} and (arms["on dev's front"] != "").any()
+    words = said(app).replace("\\", "")
+    assert "the test chose nothing" in words and "Dev chooses 'd" in words
+    methods = next(frame.value for frame in app.table if "published" in frame.value.columns)
+    stacked = methods.index[methods["method"].map(lambda cell: "stacked" in cell)][0]
+    assert "int8" in methods["arm"][stacked], "int8 of a distilled student is two methods on top of one another"
+
+
+def test_without_labels_on_dev_there_is_no_front_and_it_says_why(home: Path) -> None:
+    sweep(home, n_dev=0)
+    app = open_page("alternatives", run=RUN_ID)
+    assert_well(app)
+    words = said(app).replace("\\", "")
+    assert "No front, no knee and no choice" in words and "arms are chosen there" in words
