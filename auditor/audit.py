@@ -24,6 +24,7 @@ from auditor.votes import FILE as VOTES
 from distill.errors import Cancelled, HeirloomError, StoreError
 from distill.events import now
 from distill.files import write_json
+from distill.provenance import made_by
 from distill.registry import Entry
 from distill.store import Run, RunStore
 from distill.types import read_frame, write_frame
@@ -146,4 +147,6 @@ def _conclude(audit: AuditInput, results: list[CheckResult]) -> AuditReport:
     what = "texts" if audit.labels else "prompts"
     verdict = make_verdict(spec.candidate, gates, results, has_labels=bool(audit.labelled.any()), what=what)
     table = all_arms(spec.audit, usable_arms(audit) if audit.labels else audit.arms, results)
-    return AuditReport(run=audit.run.id, made_at=now(), results=(*results, table), gates=gates, verdict=verdict)
+    return AuditReport(
+        run=audit.run.id, made_at=now(), made_by=made_by(), results=(*results, table), gates=gates, verdict=verdict
+    )

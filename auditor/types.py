@@ -96,11 +96,12 @@ class Verdict(Record):
 
 
 class AuditReport(Record):
-    """Everything an audit says of one run."""
+    """Everything an audit says of one run; ``made_by`` names the code that computed it."""
 
     schema_version: str = SCHEMA_VERSION
     run: str
     made_at: str
+    made_by: str = ""
     results: tuple[CheckResult, ...]
     gates: tuple[GateResult, ...]
     verdict: Verdict

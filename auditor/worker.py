@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from distill import energy, events, jobs
 from distill.db import Job
 from distill.errors import Cancelled, HeirloomError
@@ -58,6 +60,7 @@ def run_job(workspace: Workspace, job: Job) -> Outcome:
         reserve.unlink(missing_ok=True)
         (run.folder / "manifest.json").unlink(missing_ok=True)  # it may be there when the seal cannot be made
         outcome = _ended_by(error, run, monitor.stage_name)
+        _log_end(workspace, run, outcome.state, monitor.stage_name)
     finally:
         reserve.unlink(missing_ok=True)
         # this process may live on with another run, and a run whose process lives counts as running
@@ -69,9 +72,12 @@ def run_job(workspace: Workspace, job: Job) -> Outcome:
 def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome:
     """Stages, audit, manifest; raises what goes wrong."""
     from auditor.audit import audit_run, collect_items
+    from auditor.evidence import jobs as chained
     from auditor.evidence.seal import seal
     from auditor.items import validate_checks
     from auditor.prices import load_book
+    from auditor.report.card import write_cards
+    from auditor.report.content import build
     from auditor.review import decisions_frame
     from auditor.votes import votes_frame
     from distill.stages import run_stages
@@ -82,7 +88,9 @@ def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome
     if job.action == "run":
         context = StageContext(run=run, spec=spec, cache=workspace.cache, monitor=monitor)
         if run_stages(context, items=lambda examples: collect_items(spec, examples)) == "waiting":
+            chained.ended(workspace, run, "waiting", "review")
             return Outcome("done", "Waits for the review.")
+    chained.finished_stages(workspace, run)
     monitor.check()
     with monitor.stage("audit"):
         audit_run(
@@ -92,6 +100,7 @@ def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome
             prices=load_book(workspace).as_prices(),
             progress=lambda done, total, check: monitor.progress(done, total, "checks", check),
         )
+        write_cards(run, build(workspace, run))
         run.write_manifest()
         seal(workspace, run, action="complete" if job.action == "run" else "audit")
     if job.action == "run":
@@ -126,6 +135,16 @@ def _ended_by(error: Exception, run: Run, stage: events.Stage) -> Outcome:
     except OSError as full:
         print(f"How the run ended could not be written down: {full}", file=sys.stderr)  # noqa: T201 - goes to worker.log
     return outcome
+
+
+def _log_end(workspace: Workspace, run: Run, state: str, stage: str) -> None:
+    """The same in the evidence chain. With a full disk it cannot be written; the run's events say it then."""
+    from auditor.evidence import jobs as chained
+
+    try:
+        chained.ended(workspace, run, state, stage)
+    except (HeirloomError, OSError, SQLAlchemyError) as unwritten:
+        print(f"How the run ended is not in its evidence chain: {unwritten}", file=sys.stderr)  # noqa: T201 - goes to worker.log
 
 
 def in_words(error: Exception, stage: str) -> tuple[str, str]:

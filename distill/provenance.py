@@ -84,6 +84,13 @@ def code() -> dict[str, Any]:
     }
 
 
+def made_by() -> str:
+    """Version, commit and, with 'modified', whether files differ from it: which code wrote an audit or drew a report."""
+    here = code()
+    commit = f", commit {here['commit'][:12]}" if here["commit"] else ""
+    return f"heirloom {library_versions(('heirloom',))['heirloom']}{commit}{', modified' if here['modified'] else ''}"
+
+
 def _git(*words: str) -> str:
     try:
         done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, timeout=10, check=True)

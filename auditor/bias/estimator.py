@@ -80,13 +80,20 @@ class GapChange:
     def sentence(self, what: str = "Distillation") -> str:
         """The headline, as a page shows it."""
         c = self.change
-        percent = "" if self.percent is None else f" ({self.percent.value:+.0f} %)"
-        text = f"{what} changed the gender gap by {c.value:+.3f} [{c.low:+.3f}, {c.high:+.3f}]{percent}, n = {self.pairs:,} pairs: {self.word}."
+        percent = "" if self.percent is None else f" ({_signed(self.percent.value, 0)} %)"
+        known = math.isfinite(c.low) and math.isfinite(c.high)  # too few pairs have no bounds
+        bounds = f" [{_signed(c.low)}, {_signed(c.high)}]" if known else ""
+        text = f"{what} changed the gender gap by {_signed(c.value)}{bounds}{percent}, n = {self.pairs:,} pairs: {self.word}."
         if self.reason:
             return f"{text} {self.reason}"
         if self.word == "cannot tell" and math.isfinite(self.smallest_change):
             text += f" A change under ±{self.smallest_change:.3f} would not show."
         return text
+
+
+def _signed(value: float, places: int = 3) -> str:
+    """With its sign, a true minus."""
+    return f"{value:+.{places}f}".replace("-", "−")
 
 
 @dataclass(frozen=True)

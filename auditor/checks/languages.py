@@ -49,7 +49,7 @@ def languages(audit: AuditInput, options: LanguagesOptions) -> CheckResult:
     if len(pool) > options.max_texts:
         pool = [pool[i] for i in np.sort(rng.choice(len(pool), options.max_texts, replace=False))]
     test = detect(audit.test.texts, options)
-    measures = [*_shares("pool", detect(pool, options)), *_shares("test", test)]
+    measures = [*language_shares("pool", detect(pool, options)), *language_shares("test", test)]
     for language, count in Counter(test).most_common():
         if language != UNKNOWN and count >= options.min_rows:
             measures += _quality(audit, language, test == language, options.min_rows)
@@ -78,7 +78,8 @@ def _detector(among: tuple[str, ...]) -> Any:
     return LanguageDetectorBuilder.from_iso_codes_639_1(*codes).build()
 
 
-def _shares(part: str, found: Strings) -> list[Measure]:
+def language_shares(part: str, found: Strings) -> list[Measure]:
+    """How much of ``part`` each language has."""
     return [
         measured("language_share", wilson(count, len(found)), "data", group=f"{part}, language={language}")
         for language, count in Counter(found).most_common()
@@ -106,15 +107,18 @@ def _findings(audit: AuditInput, measures: list[Measure], test: Strings) -> list
     counts = Counter(test)
     top = ", ".join(f"{language} {share(count / len(test))}" for language, count in counts.most_common(4))
     findings = [Finding(check="languages", severity="info", claim=f"Languages of the test, as guessed: {top}.")]
-    mine = [m for m in measures if m.name == "language_agreement" and m.arm == audit.spec.candidate]
-    main = mine[0] if mine else None
-    findings += [_worse(m, main) for m in mine[1:] if main and (m.high or 0.0) < (main.low or 0.0)]
-    return findings
+    return [*findings, *worse_elsewhere("languages", measures, audit.spec.candidate)]
 
 
-def _worse(here: Measure, main: Measure) -> Finding:
+def worse_elsewhere(check: str, measures: list[Measure], candidate: str) -> list[Finding]:
+    """A warning for each language in which the candidate follows its teacher less than in the commonest one."""
+    mine = [m for m in measures if m.name == "language_agreement" and m.arm == candidate]
+    return [_worse(check, m, mine[0]) for m in mine[1:] if (m.high or 0.0) < (mine[0].low or 0.0)]
+
+
+def _worse(check: str, here: Measure, main: Measure) -> Finding:
     return Finding(
-        check="languages",
+        check=check,
         severity="warning",
         claim=f"'{here.arm}' follows its teacher on {share(here.value)} of the texts with {here.group}, "
         f"against {share(main.value)} with {main.group}.",

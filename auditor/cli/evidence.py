@@ -1,4 +1,4 @@
-"""Commands about evidence: verify, sign off, erase a row."""
+"""Commands about evidence: verify, sign off, erase a row, anchor a chain's head."""
 
 from __future__ import annotations
 
@@ -19,24 +19,30 @@ def register(app: typer.Typer) -> None:
     app.command()(verify)
     app.command(name="sign-off")(sign_off)
     app.command()(erase)
+    app.command()(anchor)
 
 
 def verify(
     target: Annotated[str, typer.Argument(metavar="RUN|FILE", help="A run id, or a bundle (REPORT.zip).")],
     key: Annotated[str, typer.Option("--key", help="Fingerprint of the signing key, known from elsewhere.")] = "",
+    anchored: Annotated[
+        Path | None, typer.Option("--anchor", exists=True, dir_okay=False, help="A head that was deposited elsewhere.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Verify digests, chain, signature and every figure; works on a bundle without any workspace. Exit 1 where something differs."""
     from auditor.cli.support import print_json
+    from auditor.evidence.anchor import read_anchor
     from auditor.evidence.verify import verify_bundle, verify_run
     from distill.store import RunStore
 
     path = Path(target)
+    head = read_anchor(anchored.read_bytes()) if anchored else None
     if path.is_file():
-        found = verify_bundle(path.read_bytes(), key or None, path.name)
+        found = verify_bundle(path.read_bytes(), key or None, path.name, head)
     else:
         home = workspace()
-        found = verify_run(home, RunStore(home).get(target), key or None)
+        found = verify_run(home, RunStore(home).get(target), key or None, head)
     if as_json:
         lines = [{"what": line.what, "state": line.state, "sentence": line.sentence} for line in found.lines]
         print_json({"ok": found.ok, "key": found.fingerprint, "lines": lines})
@@ -79,3 +85,22 @@ def erase(
     home = workspace()
     erase(home, RunStore(home).get(run_id), row, by or who(), reason)
     typer.echo(f"The text of row {row} is erased.")
+
+
+def anchor(
+    run_id: RunArgument,
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write; RUN-anchor.json when empty.")
+    ] = None,
+) -> None:
+    """Write the signed head of a run's evidence chain to a file, to be deposited elsewhere; `heirloom verify --anchor FILE` holds against it."""
+    from auditor.evidence.anchor import make_anchor
+    from distill.files import atomic_path
+    from distill.store import RunStore
+
+    home = workspace()
+    run = RunStore(home).get(run_id)
+    path = out or Path(f"{run.id}-anchor.json")
+    with atomic_path(path) as part:
+        part.write_bytes(make_anchor(home, run))
+    typer.echo(str(path))

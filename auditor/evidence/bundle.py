@@ -6,7 +6,8 @@
     texts.jsonl      row id, text, second text and salt of each row; left out with ``texts=False``. Named in the chain by keyed digests
                      only, so that a row can be erased; its lines are checked against those
     answers.jsonl    of a language model: the answers that students learn from, likewise
-    run/…            the run's files without texts: spec, cards, labels, predictions, timings, decisions, prices, audit
+    run/…            the run's files without texts: spec, cards, labels, predictions, timings, decisions, prices, audit; and the run's own
+                     manifest, whose digest stands in the chain and which names the models by their digests
     report.…         the report in the formats that were asked for
 
 The zip is deterministic: the same content gives the same bytes, so a verifier makes it again and compares.
@@ -34,6 +35,7 @@ from auditor.evidence.signing import load_key, sign
 from distill.db import open_database
 from distill.errors import ReportError
 from distill.files import atomic_path
+from distill.provenance import made_by
 from distill.store import Run
 from distill.types import Examples, read_frame
 from distill.workspace import Workspace
@@ -53,6 +55,8 @@ FILES = (
     "prices.json",
     "erased.json",
     "audit.json",
+    "manifest.json",
+    "seal.json",
     "timings.parquet",
     "decisions.parquet",
     "votes.parquet",
@@ -109,7 +113,9 @@ def unsafe(name: str) -> bool:
     return path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or not name.strip()
 
 
-def make_bundle(workspace: Workspace, run: Run, reports: Mapping[str, bytes], texts: bool = True) -> Bundle:
+def make_bundle(
+    workspace: Workspace, run: Run, reports: Mapping[str, bytes], texts: bool = True, *, drawn: str = ""
+) -> Bundle:
     """Collect a finished, sealed run.
 
     Args:
@@ -117,6 +123,7 @@ def make_bundle(workspace: Workspace, run: Run, reports: Mapping[str, bytes], te
         run: the run.
         reports: rendered reports by name, such as ``report.html``.
         texts: also the texts, so that figures that read them can be recomputed.
+        drawn: the moment that the reports name as theirs, so that a verifier can draw them again.
 
     Raises:
         ReportError: the run is not complete, or nothing was ever logged for it.
@@ -134,6 +141,8 @@ def make_bundle(workspace: Workspace, run: Run, reports: Mapping[str, bytes], te
         **head_statement(run.id, chain),
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in members.items()},
         "with_texts": texts,
+        "drawn": drawn,
+        "made_by": made_by(),
     }
     members[MANIFEST] = canonical(statement)
     members[SIGNATURE] = canonical(sign(statement, load_key(workspace.root / "keys")).model_dump())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -10,12 +12,12 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from auditor.evidence.bundle import answered, blanked_answers
-from auditor.evidence.log import append
-from auditor.evidence.seal import SaltRow, sign_head, source_rows
+from auditor.evidence.log import append, record
+from auditor.evidence.seal import SaltRow, answer_leaves, salts_of, sign_head, source_rows, text_leaves
 from auditor.review.tables import DecisionRow, ItemRow
 from distill.db import open_database
 from distill.errors import DataError
-from distill.files import write_json
+from distill.files import file_digest, write_json
 from distill.store import Run
 from distill.types import Examples, read_frame, write_frame
 from distill.workspace import Workspace
@@ -30,16 +32,19 @@ def erase(workspace: Workspace, run: Run, row_id: str, by: str, reason: str) -> 
         DataError: no such row, or it was erased before.
     """
     examples = run.examples
-    erased = list(run.json("erased").get("rows", []))
+    before = run.json("erased")
+    erased = list(before.get("rows", []))
     if row_id not in set(examples.ids):
         raise DataError(f"The run has no row '{row_id}'.", hint="Row ids stand on the page Examples.")
     if row_id in erased:
         raise DataError(f"The row '{row_id}' was erased before.")
     with open_database(workspace).write() as session:
+        leaves = _leaves_of(session, run, row_id)
         session.execute(delete(SaltRow).where(SaltRow.run_id == run.id, SaltRow.row_id == row_id))
         append(session, run.id, by, "erase", {"row": row_id, "reason": reason})
         _forget_edits(session, run, row_id)
-    write_json(run.folder / "erased.json", {"rows": [*erased, row_id]})
+    kept = {what: {**before.get("leaves", {}).get(what, {}), **made} for what, made in leaves.items()}
+    write_json(run.folder / "erased.json", {"rows": [*erased, row_id], "leaves": kept})
     frame = examples.frame.copy()
     rows = frame["row_id"] == row_id
     text = str(frame.loc[rows, "text"].iloc[0])
@@ -59,7 +64,19 @@ def erase(workspace: Workspace, run: Run, row_id: str, by: str, reason: str) -> 
         write_frame(path, blanked_answers(answers, answers["row_id"] == row_id))
     if (run.folder / "manifest.json").exists():
         run.write_manifest()
+        record(workspace, run.id, "job", "files", {"manifest": file_digest(run.folder / "manifest.json")})
     sign_head(workspace, run)
+
+
+def _leaves_of(session: Session, run: Run, row_id: str) -> dict[str, dict[str, Any]]:
+    """The row's leaves of the sealed Merkle trees, taken while its salt is there: afterwards they are noise that keeps the roots whole."""
+    salts = {row: salt for row, salt in salts_of(session, run).items() if row == row_id}
+    frame = run.examples.frame
+    texts = [json.loads(leaf) for leaf in text_leaves(frame[frame["row_id"] == row_id], salts)]
+    path = run.folder / "labels.parquet"
+    written = path.exists() and "answer" in pq.read_schema(path).names
+    answers = [json.loads(leaf) for leaf in answer_leaves(read_frame(path), salts)] if written else []
+    return {"texts": {leaf["row"]: leaf for leaf in texts}, "answers": {leaf["row"]: leaf for leaf in answers}}
 
 
 def _forget_edits(session: Session, run: Run, row_id: str) -> None:

@@ -6,7 +6,7 @@ The chain holds digests only. A text, and what a language model answered to it, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -39,6 +39,19 @@ LABEL_FIELDS = (
     "labelled_at",
     "generation",
 )
+# what a label's leaf says in seals that name their fields; LABEL_FIELDS in those from before
+SEALED_FIELDS = (
+    *LABEL_FIELDS,
+    "synthetic",
+    "teacher_version",
+    "licence",
+    "versions",
+    "template",
+    "sampling",
+    "filters",
+    "decision",
+    "decided_by",
+)
 
 
 class SaltRow(Base):
@@ -61,13 +74,15 @@ def seal(workspace: Workspace, run: Run, actor: str = "job", action: str = "comp
         action: 'complete', or 'audit' when it was audited again.
     """
     database = open_database(workspace)
+    fields = fields_of(run)
     with database.write() as session:
         salts = salts_of(session, run)
         payload = {
             "manifest": file_digest(run.folder / "manifest.json"),
             "audit": file_digest(run.folder / "audit.json"),
-            "texts": merkle_root(text_leaves(run.examples.frame, salts)),
-            "labels": labels_root(run),
+            "texts": merkle_root(text_leaves(run.examples.frame, salts, erased_leaves(run, "texts"))),
+            "labels": labels_root(run, fields),
+            "label_fields": list(fields),
         }
         answers = answers_root(run, salts)
         if answers is not None:
@@ -87,10 +102,19 @@ def salts_of(session: Session, run: Run) -> dict[str, str]:
     return {**known, **fresh}
 
 
-def text_leaves(frame: pd.DataFrame, salts: dict[str, str]) -> list[bytes]:
-    """One leaf a row with a salt, in order: its id and the keyed digest of its text (and second text)."""
-    rows = zip(frame["row_id"], frame["text"], frame["pair"], strict=True)
-    return [text_leaf(str(row), text, pair, salts[row]) for row, text, pair in rows if row in salts]
+def text_leaves(
+    frame: pd.DataFrame, salts: Mapping[str, str], erased: Mapping[str, bytes] | None = None
+) -> list[bytes]:
+    """One leaf a row, in order: its id and the keyed digest of its text (and second text). An erased row has no salt any more; the leaf that
+    was kept of it says nothing, and lets everybody recompute the root."""
+    kept = erased or {}
+    leaves = []
+    for row, text, pair in zip(frame["row_id"], frame["text"], frame["pair"], strict=True):
+        if row in salts:
+            leaves.append(text_leaf(str(row), text, pair, salts[row]))
+        elif row in kept:
+            leaves.append(kept[row])
+    return leaves
 
 
 def text_leaf(row_id: str, text: str, pair: str | None, salt: str) -> bytes:
@@ -99,17 +123,30 @@ def text_leaf(row_id: str, text: str, pair: str | None, salt: str) -> bytes:
     return canonical({"row": row_id, "text": keyed_digest(joined, salt)})
 
 
-def label_leaves(frame: pd.DataFrame) -> list[bytes]:
-    """One leaf a synthetic label: what was said, how surely, by whom, when. Probabilities as text, so that every machine agrees."""
-    fields = [name for name in LABEL_FIELDS if name in frame.columns]
-    rows = frame[fields].itertuples(index=False)
-    return [canonical({"synthetic": True, **dict(zip(fields, map(str, row), strict=True))}) for row in rows]
+def erased_leaves(run: Run, what: str) -> dict[str, bytes]:
+    """Leaves of 'texts' or 'answers' that were kept when rows were erased, by row id."""
+    kept = run.json("erased").get("leaves", {}).get(what, {})
+    return {str(row): canonical(leaf) for row, leaf in kept.items()}
 
 
-def labels_root(run: Run) -> str:
+def label_leaves(frame: pd.DataFrame, fields: Sequence[str] = LABEL_FIELDS) -> list[bytes]:
+    """One leaf a synthetic label: what was said, how surely, by whom, when. Numbers as text, so that every machine agrees."""
+    kept = [name for name in fields if name in frame.columns]
+    rows = frame[kept].itertuples(index=False)
+    return [canonical({"synthetic": True, **dict(zip(kept, map(str, row), strict=True))}) for row in rows]
+
+
+def fields_of(run: Run) -> tuple[str, ...]:
+    """The fields of the run's labels that a seal of today condenses."""
+    path = run.folder / "labels.parquet"
+    there = pq.read_schema(path).names if path.exists() else []
+    return tuple(name for name in SEALED_FIELDS if name in there)
+
+
+def labels_root(run: Run, fields: Sequence[str] = LABEL_FIELDS) -> str:
     """Merkle root over the run's synthetic labels; of nothing when it has none."""
     path = run.folder / "labels.parquet"
-    return merkle_root(label_leaves(read_frame(path)) if path.exists() else [])
+    return merkle_root(label_leaves(read_frame(path), fields) if path.exists() else [])
 
 
 def source_rows(frame: pd.DataFrame) -> list[str]:
@@ -120,10 +157,20 @@ def source_rows(frame: pd.DataFrame) -> list[str]:
     return [str(row).removesuffix(f"/{sample}") for row, sample in pairs]
 
 
-def answer_leaves(frame: pd.DataFrame, salts: dict[str, str]) -> list[bytes]:
-    """One leaf an answer of a language model whose prompt has a salt: keyed digests of what students learn and of the teacher's words."""
+def answer_leaves(
+    frame: pd.DataFrame, salts: Mapping[str, str], erased: Mapping[str, bytes] | None = None
+) -> list[bytes]:
+    """One leaf an answer of a language model: keyed digests of what students learn and of the teacher's words. Erased ones as in
+    :func:`text_leaves`."""
+    kept = erased or {}
+    leaves = []
     rows = zip(frame["row_id"], source_rows(frame), frame["answer"], frame["teacher_answer"], strict=True)
-    return [answer_leaf(str(row), one, two, salts[source]) for row, source, one, two in rows if source in salts]
+    for row, source, one, two in rows:
+        if source in salts:
+            leaves.append(answer_leaf(str(row), one, two, salts[source]))
+        elif row in kept:
+            leaves.append(kept[row])
+    return leaves
 
 
 def answer_leaf(row_id: str, answer: str, teacher: str, salt: str) -> bytes:
@@ -132,12 +179,12 @@ def answer_leaf(row_id: str, answer: str, teacher: str, salt: str) -> bytes:
     return canonical({"row": row_id, **digests})
 
 
-def answers_root(run: Run, salts: dict[str, str]) -> str | None:
+def answers_root(run: Run, salts: Mapping[str, str]) -> str | None:
     """Merkle root over the answers that the run's students learn from; None where the teacher wrote none."""
     path = run.folder / "labels.parquet"
     if not path.exists() or "answer" not in pq.read_schema(path).names:
         return None
-    return merkle_root(answer_leaves(read_frame(path), salts))
+    return merkle_root(answer_leaves(read_frame(path), salts, erased_leaves(run, "answers")))
 
 
 def head_statement(run_id: str, chain: Sequence[Entry]) -> dict[str, Any]:

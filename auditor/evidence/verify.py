@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from auditor.check import CHECKS, NEEDS
+from auditor.evidence.anchor import Anchor, held_against
 from auditor.evidence.bundle import (
     ANSWERS,
     CHAIN,
@@ -23,26 +22,30 @@ from auditor.evidence.bundle import (
     OWN_PROOF,
     SIGNATURE,
     TEXTS,
+    WITH_TEXT,
     Bundle,
+    answered,
     load_answers,
     load_texts,
 )
 from auditor.evidence.chain import Entry, canonical, load_chain, verify_chain
 from auditor.evidence.log import entries
 from auditor.evidence.merkle import merkle_root
+from auditor.evidence.recompute import ATTESTED, Line, recompute
+from auditor.evidence.redraw import redraw
 from auditor.evidence.seal import (
+    LABEL_FIELDS,
     SEAL,
-    answer_leaf,
+    answer_leaves,
     answers_root,
+    erased_leaves,
     head_statement,
     labels_root,
     salts_of,
-    text_leaf,
     text_leaves,
 )
 from auditor.evidence.signing import Signature, fingerprint
 from auditor.evidence.signing import verify as signature_holds
-from auditor.types import AuditReport, Measure
 from distill.db import open_database
 from distill.errors import HeirloomError, ReportError
 from distill.files import file_digest, read_json
@@ -50,26 +53,10 @@ from distill.store import Run
 from distill.types import Examples, read_frame
 from distill.workspace import Workspace
 
-State = Literal["ok", "failed", "attested", "not checked"]
-TOLERANCE = 1e-6  # relative: what another processor may change in the last digits
-ATTESTED = {
-    "peak_memory_bytes",
-    "making_energy_kwh",
-    "energy_per_1k_wh",
-    "energy_saving",
-}  # read from a meter, or from a model of one
-
-
-@dataclass(frozen=True)
-class Line:
-    """One thing that was verified, how it ended, and in a sentence what was found."""
-
-    what: str
-    state: State
-    sentence: str
-
-
 _UNTOUCHED = Line("figures", "not checked", "Figures are not computed from files that are not the signed ones.")
+
+
+__all__ = ["ATTESTED", "Line", "Verification", "recompute", "verify_bundle", "verify_run"]
 
 
 @dataclass(frozen=True)
@@ -85,13 +72,16 @@ class Verification:
         return all(line.state != "failed" for line in self.lines)
 
 
-def verify_bundle(data: bytes, key: str | None = None, where: str = "The file") -> Verification:
+def verify_bundle(
+    data: bytes, key: str | None = None, where: str = "The file", anchor: Anchor | None = None
+) -> Verification:
     """Verify a bundle without any workspace.
 
     Args:
         data: the zip.
         key: fingerprint of the signing key, known from elsewhere. A key inside a bundle proves only that it agrees with itself.
         where: the file's name, for sentences.
+        anchor: a head of this run's chain that was deposited elsewhere.
     """
     try:
         bundle = Bundle.from_bytes(data, where)
@@ -106,21 +96,25 @@ def verify_bundle(data: bytes, key: str | None = None, where: str = "The file") 
         lines.append(Line("chain", "failed", f"The evidence chain is damaged: {error}."))
         return Verification(tuple(lines), signature.fingerprint)
     lines.append(_chain(chain, manifest))
+    lines += [held_against(chain, anchor)] if anchor else []
     if any(line.state == "failed" for line in lines):
         return Verification((*lines, _UNTOUCHED), signature.fingerprint)
     with tempfile.TemporaryDirectory(prefix="heirloom-verify-") as folder:
         try:
             run = _unpack(bundle, Path(folder), str(manifest.get("run", "")))
-            lines += [_texts(bundle, manifest, chain, run), _labels(chain, run), _audit_sealed(chain, run)]
-            lines += _answers(bundle, manifest, chain, run)
+            lines += [_manifest(bundle, manifest, chain, run), _texts(bundle, manifest, chain, run)]
+            lines += [_labels(chain, run), _audit_sealed(chain, run), *_answers(bundle, manifest, chain, run)]
             lines += _said_by_people(chain, run)
+            if any(line.state == "failed" for line in lines):
+                return Verification((*lines, _UNTOUCHED), signature.fingerprint)
+            lines += redraw(bundle, manifest, chain, run, signature.fingerprint)
             lines += recompute(run)
         except HeirloomError as error:
             lines.append(Line("figures", "failed", str(error)))
     return Verification(tuple(lines), signature.fingerprint)
 
 
-def verify_run(workspace: Workspace, run: Run, key: str | None = None) -> Verification:
+def verify_run(workspace: Workspace, run: Run, key: str | None = None, anchor: Anchor | None = None) -> Verification:
     """Verify a finished run in its workspace: files, chain, signature, labels and every figure."""
     chain = entries(workspace, run.id)
     if not chain or not (run.folder / SEAL).exists():
@@ -129,100 +123,26 @@ def verify_run(workspace: Workspace, run: Run, key: str | None = None) -> Verifi
     seal = read_json(run.folder / SEAL)
     signature = Signature.model_validate(seal["signature"])
     statement = seal["statement"]
-    lines = [_run_files(run), _signed(statement, signature, key), _grown_chain(chain, statement)]
+    lines = [_run_files(run, chain), _signed(statement, signature, key), _grown_chain(chain, statement)]
+    lines += [held_against(chain, anchor)] if anchor else []
     if any(line.state == "failed" for line in lines):
         return Verification((*lines, _UNTOUCHED), signature.fingerprint)
     lines += [_labels(chain, run), _audit_sealed(chain, run)]
     with open_database(workspace).write() as session:
         salts = salts_of(session, run)
-    root, written = merkle_root(text_leaves(run.examples.frame, salts)), answers_root(run, salts)
+    root = merkle_root(text_leaves(run.examples.frame, salts, erased_leaves(run, "texts")))
+    written = answers_root(run, salts)
     lines.append(_texts_line(root, chain, run))
     lines += [_sealed_words("answers", written, chain, run)] if "answers" in _last_seal(chain) else []
     lines += _said_by_people(chain, run)
+    if any(line.state == "failed" for line in lines):
+        return Verification((*lines, _UNTOUCHED), signature.fingerprint)
     with tempfile.TemporaryDirectory(prefix="heirloom-verify-") as folder:
         copy = Run(Path(folder) / "runs" / run.id)
         copy.folder.parent.mkdir(parents=True)
         _link_tree(run.folder, copy.folder)
         lines += recompute(copy)
     return Verification(tuple(lines), signature.fingerprint)
-
-
-def recompute(run: Run) -> list[Line]:
-    """Audit the run again from its files and hold every figure, gate and the verdict against the stored audit."""
-    from auditor.audit import audit_run, load_report
-
-    stored = load_report(run)
-    if stored is None:
-        return [Line("figures", "failed", "There is no audit to hold the figures against.")]
-    again = audit_run(run)
-    on_texts = {result.name for result in again.results if "texts" in needs_of(result.name)}
-    unread = {result.name for result in again.results if result.skipped == NEEDS["texts"]}
-    unread |= on_texts if _erased(run) else set()
-    lines = [_compare(stored, again, unread)]
-    lines.append(_same_gates(stored, again))
-    if unread:
-        why = "rows were erased" if _erased(run) else "the texts are not in this bundle"
-        names = ", ".join(sorted(unread))
-        lines.append(Line("texts", "attested", f"No longer recomputable, because {why}: {names}."))
-    attested = sorted({m.name for m in stored.measures if m.name in ATTESTED})
-    if attested:
-        lines.append(Line("attested", "attested", f"Measured once and not recomputable: {', '.join(attested)}."))
-    return lines
-
-
-def needs_of(check: str) -> frozenset[str]:
-    """What a check needs; nothing for the gates' own table."""
-    return CHECKS.get(check).needs if check in CHECKS.names() else frozenset()
-
-
-def _erased(run: Run) -> bool:
-    return bool(run.json("erased").get("rows"))
-
-
-def _compare(stored: AuditReport, again: AuditReport, unread: set[str]) -> Line:
-    fresh = {_key(result.name, m): m for result in again.results for m in result.measures}
-    differing = []
-    count = 0
-    for result in stored.results:
-        if result.name in unread:
-            continue
-        for measure in result.measures:
-            if measure.name in ATTESTED:
-                continue
-            count += 1
-            other = fresh.get(_key(result.name, measure))
-            if other is None or not _same_figures(measure, other):
-                differing.append(f"{measure.name} of {measure.arm}" + (f" ({measure.group})" if measure.group else ""))
-    if differing:
-        shown = "; ".join(differing[:5])
-        return Line("figures", "failed", f"{len(differing)} of {count} figures do not follow from the files: {shown}.")
-    return Line("figures", "ok", f"All {count:,} figures were computed again from the files and agree.")
-
-
-def _key(check: str, measure: Measure) -> tuple[Any, ...]:
-    return check, measure.name, measure.arm, measure.group, measure.seed, measure.versus
-
-
-def _same_figures(one: Measure, two: Measure) -> bool:
-    pairs = ((one.value, two.value), (one.low, two.low), (one.high, two.high))
-    return one.n == two.n and all(_close(a, b) for a, b in pairs)
-
-
-def _close(a: float | None, b: float | None) -> bool:
-    if a is None or b is None:
-        return a is b
-    return math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=1e-9)
-
-
-def _same_gates(stored: AuditReport, again: AuditReport) -> Line:
-    states = [[(g.measure, g.limit, g.direction, g.required, g.state) for g in r.gates] for r in (stored, again)]
-    if states[0] != states[1] or stored.verdict.answer != again.verdict.answer:
-        return Line(
-            "verdict", "failed", f"The verdict reads '{stored.verdict.answer}'; the files say '{again.verdict.answer}'."
-        )
-    if stored.verdict.sentence != again.verdict.sentence or stored.verdict.reasons != again.verdict.reasons:
-        return Line("verdict", "failed", "The verdict's words are not the ones that the files give.")
-    return Line("verdict", "ok", f"Gates and verdict follow from the figures: {stored.verdict.answer}.")
 
 
 def _canonical_object(bundle: Bundle, name: str) -> dict[str, Any]:
@@ -242,15 +162,47 @@ def _files(bundle: Bundle, manifest: Mapping[str, Any]) -> Line:
     return Line("files", "ok", f"All {len(named)} files have the digests that were signed.")
 
 
-def _run_files(run: Run) -> Line:
+def _run_files(run: Run, chain: Iterable[Entry]) -> Line:
+    """The files against the run's manifest, and the manifest against the chain: else whoever changes a file could name it anew."""
     path = run.folder / "manifest.json"
     if not path.exists():
         return Line("files", "failed", "The run has no manifest: it is not complete.")
+    if _sealed_manifest(chain) != file_digest(path):
+        return Line("files", "failed", "The run's manifest is not the one that was sealed in the evidence chain.")
     named: dict[str, str] = read_json(path)["files"]
     wrong = [n for n, d in named.items() if not (run.folder / n).exists() or file_digest(run.folder / n) != d]
     if wrong:
         return Line("files", "failed", f"Changed or missing: {', '.join(sorted(wrong)[:5])}.")
-    return Line("files", "ok", f"All {len(named)} files have the digests of the manifest.")
+    return Line("files", "ok", f"All {len(named)} files have the digests of the manifest, and it is the sealed one.")
+
+
+def _sealed_manifest(chain: Iterable[Entry]) -> str:
+    """Digest of the run's manifest as the chain names it last; empty when it never does."""
+    named = [str(entry.payload["manifest"]) for entry in chain if "manifest" in entry.payload]
+    return named[-1] if named else ""
+
+
+def _manifest(bundle: Bundle, signed: Mapping[str, Any], chain: Iterable[Entry], run: Run) -> Line:
+    """The run's own manifest in a bundle: the sealed one, and every file that was not blanked is the one that it names."""
+    path = run.folder / "manifest.json"
+    if not path.exists():
+        sentence = "The run's manifest is not in this bundle: it was made before bundles held it."
+        return Line("manifest", "not checked", sentence)
+    if _sealed_manifest(chain) != file_digest(path):
+        return Line("manifest", "failed", "The run's manifest is not the one that was sealed in the evidence chain.")
+    named: dict[str, str] = read_json(path)["files"]
+    blanked = set(WITH_TEXT)
+    if not signed.get("with_texts"):
+        blanked |= {each.relative_to(run.folder).as_posix() for each in answered(run)}
+    own = {"manifest.json", SEAL}
+    held = [name.removeprefix("run/") for name in bundle.members if name.startswith("run/")]
+    wrong = [n for n in held if n not in blanked | own and named.get(n) != file_digest(run.folder / n)]
+    if wrong:
+        return Line("manifest", "failed", f"Not the files that were sealed: {', '.join(sorted(wrong)[:5])}.")
+    models = sum("/model/" in name for name in named)
+    return Line(
+        "manifest", "ok", f"The run's manifest is the sealed one; it names {models} files of models that stay at home."
+    )
 
 
 def _signed(statement: Mapping[str, Any], signature: Signature, key: str | None) -> Line:
@@ -295,8 +247,9 @@ def _last_seal(chain: Iterable[Entry]) -> dict[str, Any]:
 
 
 def _labels(chain: list[Entry], run: Run) -> Line:
-    expected = _last_seal(chain).get("labels")
-    if expected != labels_root(run):
+    sealed = _last_seal(chain)
+    expected = sealed.get("labels")
+    if expected != labels_root(run, sealed.get("label_fields", LABEL_FIELDS)):
         return Line("labels", "failed", "The synthetic labels are not the ones that were sealed.")
     return Line("labels", "ok", f"The synthetic labels are the sealed ones, root {str(expected)[:12]}….")
 
@@ -334,8 +287,11 @@ def _texts(bundle: Bundle, manifest: Mapping[str, Any], chain: list[Entry], run:
     frame = load_texts(bundle.members.get(TEXTS, b""))
     if not frame["salt"].str.fullmatch("[0-9a-f]{64}").all():
         return Line("texts", "failed", "A salt is damaged.")
-    leaves = [text_leaf(r, t, p, s) for r, t, p, s in frame.itertuples(index=False)]
+    if frame["row_id"].duplicated().any() or not set(frame["row_id"]) <= set(run.examples.ids):
+        return Line("texts", "failed", f"{TEXTS} holds rows that the run does not have, or one twice.")
     _fill_texts(run, frame.set_index("row_id")[["text", "pair"]])
+    salts = dict(zip(frame["row_id"], frame["salt"], strict=True))
+    leaves = text_leaves(run.examples.frame, salts, erased_leaves(run, "texts"))
     return _texts_line(merkle_root(leaves), chain, run)
 
 
@@ -346,8 +302,10 @@ def _texts_line(root: str, chain: list[Entry], run: Run) -> Line:
 def _sealed_words(what: str, root: str | None, chain: list[Entry], run: Run) -> Line:
     """Texts, or answers of a language model, against the root of their keyed digests."""
     if root == _last_seal(chain).get(what):
-        return Line(what, "ok", f"The {what} are the sealed ones, by their keyed digests.")
-    if _erased(run):
+        gone = len(run.json("erased").get("rows", []))
+        erased = f"; {gone:,} row{'s were' if gone > 1 else ' was'} erased since" if gone else ""
+        return Line(what, "ok", f"The {what} are the sealed ones, by their keyed digests{erased}.")
+    if run.json("erased").get("rows") and not run.json("erased").get("leaves"):
         return Line(
             what, "attested", f"Rows were erased after sealing; the root over all {what} is no longer recomputable."
         )
@@ -365,7 +323,13 @@ def _answers(bundle: Bundle, manifest: Mapping[str, Any], chain: list[Entry], ru
     frame = load_answers(bundle.members.get(ANSWERS, b""))
     if not frame["salt"].str.fullmatch("[0-9a-f]{64}").all():
         return [Line("answers", "failed", "A salt is damaged.")]
-    root = merkle_root([answer_leaf(*row) for row in frame.itertuples(index=False)])
+    salts = dict(zip(frame["row_id"], frame.pop("salt"), strict=True))
+    written = read_frame(run.folder / "labels.parquet", ["row_id"]).merge(
+        frame, on="row_id", how="left", validate="1:1"
+    )
+    if written["answer"].notna().sum() != len(frame):
+        return [Line("answers", "failed", f"{ANSWERS} holds answers that the run does not have, or one twice.")]
+    root = merkle_root(answer_leaves(written, salts, erased_leaves(run, "answers")))
     return [_sealed_words("answers", root, chain, run)]
 
 

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from auditor.report.content import ReportContent
-from auditor.report.material import Material, in_words
+from auditor.report.material import Material
 from auditor.report.text import one_line
 from auditor.types import Measure
+from auditor.words import in_words
 from distill.errors import ReportError
 from distill.store import TEACHER, ModelCard
 
@@ -88,7 +89,7 @@ def _model(ref: str, card: ModelCard | None, name: str, m: Material) -> Any:
     known = {
         "heirloom:run": m.run.id if ref == STUDENT else "",
         "heirloom:arm": m.candidate if ref == STUDENT else "",
-        "heirloom:synthetic-labels": str(m.labels[0]) if ref == STUDENT else "",
+        f"heirloom:synthetic-{m.unit}": str(m.labels[0]) if ref == STUDENT else "",
         "heirloom:digital-source-type": "trainedAlgorithmicMedia" if ref == STUDENT and m.labels[0] else "",
         "heirloom:key": m.key if ref == STUDENT else "",
         "heirloom:chain-head": m.head if ref == STUDENT else "",
@@ -131,7 +132,7 @@ def _model_card(content: ReportContent, m: Material) -> dict[str, Any]:
             "task": one_line(m.spec.task),
             "datasets": [{"ref": DATA}],
             "inputs": [{"format": "text"}],
-            "outputs": [{"format": "class probabilities"}],
+            "outputs": [{"format": "text" if m.writes else "class probabilities"}],
         },
         "considerations": _considerations(content, m),
     }
@@ -173,13 +174,13 @@ def _dataset(m: Material) -> dict[str, Any]:
         "rows": m.data.get("rows"),
         "splits": splits,
         "source-digest": m.data.get("source_digest"),
-        "synthetic-labels": m.labels[0],
+        f"synthetic-{m.unit}": m.labels[0],
     }
     personal = m.data.get("personal_data", {})
     made: dict[str, Any] = {
         "type": "dataset",
         "name": one_line(m.data.get("source") or "data"),
-        "description": f"{m.labels[0]:,} labels of the pool are synthetic: the teacher gave them.",
+        "description": f"{m.labels[0]:,} {m.unit} to the pool are synthetic: the teacher gave them.",
         "contents": {
             "properties": [{"name": k, "value": one_line(v)} for k, v in properties.items() if v not in (None, "")]
         },

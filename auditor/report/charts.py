@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from auditor.report.blocks import FAINT, INK, Chart, Dot, Label, Line, Mark, Shape, table
 from auditor.report.text import one_line
-from auditor.report.wording import arm_of, between, name_of, with_interval, written
 from auditor.types import AuditReport, Measure
+from auditor.words import arm_of, between, name_of, with_interval, written
 from distill.store import TEACHER
 
 WIDTH = 720.0
@@ -17,7 +17,11 @@ COLOURS: dict[str, tuple[str, Shape]] = {
     TEACHER: ("#0072B2", "diamond"),
     "distilled": ("#D55E00", "circle"),
     "given": ("#D55E00", "circle"),
+    "token_kl": ("#D55E00", "circle"),
+    "on_policy": ("#D55E00", "circle"),
+    "step_by_step": ("#D55E00", "circle"),
     "hard_label": ("#767676", "square"),
+    "sequence": ("#767676", "square"),
     "fine_tuned": ("#009E73", "triangle"),
     "quantised": ("#CC79A7", "square"),
     "pruned": ("#E69F00", "diamond"),
@@ -27,7 +31,7 @@ OTHER: tuple[str, Shape] = ("#5b6875", "ring")
 
 def arms_chart(report: AuditReport, kinds: Mapping[str, str], names: Mapping[str, str]) -> Chart | None:
     """The measure that the verdict speaks of, arm by arm, with intervals; None where no arm has it."""
-    for measure in ("accuracy", "agreement"):
+    for measure in ("accuracy", "agreement", "token_agreement"):
         found = [m for arm in kinds if (m := report.measure(measure, arm)) is not None and m.value is not None]
         if found:
             return _intervals(found, kinds, names, f"{name_of(measure).capitalize()} of every arm", "%")

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from auditor.figures import figure
 from auditor.report.blocks import FAINT, GRID, INK, Box, Chart, Dot, Label, Line, Mark, table
 from auditor.report.charts import COLOURS, OTHER, WIDTH, cut
 from auditor.report.text import one_line
-from auditor.report.wording import between, name_of, number, with_interval, written
 from auditor.types import AuditReport, Measure
+from auditor.words import between, name_of, with_interval, written
 
 LEFT, RIGHT = 210.0, WIDTH - 150.0  # of the bars
 BAR, GAP = 13.0, 14.0
@@ -150,5 +151,5 @@ def _key(report: AuditReport, arm: str, kind: str, name: str, y: float) -> list[
 
 def _figures(row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(
-        number(100 * float(row[key]), 1) for key in ("confidence", "accuracy", "accuracy_low", "accuracy_high")
+        figure(100 * float(row[key]), places=1) for key in ("confidence", "accuracy", "accuracy_low", "accuracy_high")
     )

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from auditor.report import annex, sections, sections_trust
 from auditor.report.blocks import Section
 from auditor.report.known import known
-from auditor.report.material import Material, gather, in_words
+from auditor.report.material import Material, gather
 from auditor.report.text import one_line, visible
 from auditor.types import Answer
+from auditor.words import in_words
 from distill.events import now
 from distill.files import file_digest
 from distill.store import Run
@@ -25,7 +26,7 @@ class ReportContent:
         headline, detail: the verdict's first sentence, and the rest of it.
         state: of the sign-off.
         missing: what is not there yet, one sentence each.
-        synthetic: how many synthetic labels the student learnt from.
+        synthetic: how many synthetic labels or answers the student learnt from.
         digest: SHA-256 of audit.json; empty while there is none.
         stamp: changes whenever the report would read differently; for caches.
     """
@@ -46,6 +47,11 @@ class ReportContent:
     sections: tuple[Section, ...] = field(repr=False)
     material: Material = field(repr=False)
 
+    @property
+    def unit(self) -> str:
+        """What the student learnt from: 'labels' or 'answers'."""
+        return self.material.unit
+
     def section(self, key: str) -> Section:
         """The section with this key; raises KeyError."""
         return {section.key: section for section in self.sections}[key]
@@ -53,7 +59,12 @@ class ReportContent:
 
 def build(workspace: Workspace, run: Run) -> ReportContent:
     """Build the report of a run of any status; raises StoreError where a file of the run is damaged."""
-    m = gather(workspace, run)
+    return compose(gather(workspace, run), now()[:16].replace("T", " "))
+
+
+def compose(m: Material, drawn: str) -> ReportContent:
+    """The content from its material; ``drawn`` is the moment that it names as its own (UTC, to the minute)."""
+    run = m.run
     headline, detail = _headline(m)
     parts = (
         sections.verdict(m),
@@ -89,7 +100,7 @@ def build(workspace: Workspace, run: Run) -> ReportContent:
         digest=digest,
         stamp=f"{digest[:16]}-{m.head[:16]}-{m.status}",
         key=m.key,
-        made_at=now()[:16].replace("T", " "),
+        made_at=drawn,
         sections=parts,
         material=m,
     )
@@ -102,6 +113,7 @@ def missing(m: Material) -> tuple[str, ...]:
         "There is no audit.": m.report is None,
         "The run is not sealed: audit it again.": m.status == "complete" and not m.sealed,
         "The evidence chain is broken.": bool(m.broken),
+        "Texts of erased rows: figures on texts are no longer recomputable.": m.erased > 0,
         f"A signature over what the evidence chain says since entry {len(m.chain) - m.unsigned - 1:,}: a sign-off or a new audit signs them.": m.unsigned
         > 0,
         "The intended use is not stated.": m.use is None,

@@ -19,7 +19,7 @@ def markdown(content: ReportContent) -> bytes:
         "---",
         f"run: {content.run}",
         f'audit_sha256: "{content.digest}"',
-        f"synthetic_labels: {content.synthetic}",
+        f"synthetic_{content.unit}: {content.synthetic}",
         "digital_source_type: trainedAlgorithmicMedia",
         f"sign_off: {content.state}",
         "---",

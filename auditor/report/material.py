@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,19 +9,17 @@ from typing import Any
 from auditor.audit import load_report
 from auditor.evidence.chain import Entry, verify_chain
 from auditor.evidence.log import entries
+from auditor.evidence.recompute import erased_rows
 from auditor.evidence.seal import SEAL
 from auditor.evidence.signing import fingerprint, load_key, public_key_of
 from auditor.evidence.signoff import SignOff, state_of
 from auditor.report.charts import arm_names
 from auditor.report.stated import AnnexAnswers, IntendedUse, Said, annex_answers, intended_use
-from auditor.report.wording import NAMES, name_of
 from auditor.types import AuditReport, Measure
-from distill.spec import RunSpec
+from distill.spec import LANGUAGE_MODELS, RunSpec, TrainingSpec
 from distill.store import TEACHER, ModelCard, Run, Status
 from distill.types import read_frame
 from distill.workspace import Workspace
-
-_SNAKE = re.compile(r"'?\b([a-z0-9]+(?:_[a-z0-9]+)+)\b'?")
 
 
 @dataclass(frozen=True)
@@ -84,6 +81,27 @@ class Material:
         return self.run.json("provenance")
 
     @cached_property
+    def erased(self) -> int:
+        """How many rows were erased after the audit read them."""
+        return erased_rows(self.run)
+
+    @property
+    def writes(self) -> bool:
+        """True for language models, whose teacher gives answers where a classifier's gives labels."""
+        return self.spec.task == LANGUAGE_MODELS
+
+    @property
+    def unit(self) -> str:
+        """What the teacher gave the student to learn from: 'labels' or 'answers'."""
+        return "answers" if self.writes else "labels"
+
+    @property
+    def training(self) -> TrainingSpec:
+        """How the candidate learnt: its own settings, or else the run's."""
+        own = next((arm.training for arm in self.spec.arms if arm.name == self.candidate), None)
+        return own or self.spec.training
+
+    @cached_property
     def student(self) -> ModelCard | None:
         """The card of the candidate's first seed."""
         return next((card for card in self.cards if card.name == self.candidate), None)
@@ -111,8 +129,12 @@ class Material:
 
 def gather(workspace: Workspace, run: Run) -> Material:
     """Read everything; raises StoreError where a file of the run is damaged."""
-    chain = tuple(entries(workspace, run.id))
-    broken = verify_chain(chain, run.id).problems
+    key = fingerprint(public_key_of(load_key(workspace.root / "keys")))
+    return from_chain(run, tuple(entries(workspace, run.id)), key)
+
+
+def from_chain(run: Run, chain: tuple[Entry, ...], key: str) -> Material:
+    """The same without a workspace: a bundle brings its chain along, and ``key`` is the fingerprint of who signed it."""
     path = run.folder / "teacher.json"
     return Material(
         run=run,
@@ -125,8 +147,8 @@ def gather(workspace: Workspace, run: Run) -> Material:
         annex=annex_answers(chain),
         sealed=bool(chain) and (run.folder / SEAL).exists(),
         unsigned=_unsigned(run, len(chain)),
-        broken=broken,
-        key=fingerprint(public_key_of(load_key(workspace.root / "keys"))),
+        broken=verify_chain(chain, run.id).problems,
+        key=key,
         teacher=run.teacher if path.exists() else None,
         cards=tuple(run.cards()),
         labels=_labels(run),
@@ -136,14 +158,6 @@ def gather(workspace: Workspace, run: Run) -> Material:
 def _unsigned(run: Run, entries_: int) -> int:
     statement = run.json(SEAL.removesuffix(".json")).get("statement", {})
     return max(0, entries_ - int(statement.get("entries", entries_)))
-
-
-def in_words(sentence: str) -> str:
-    """A sentence of the audit with plain names in place of the measures' words in specs."""
-    from auditor.check import CHECKS, MEASURES
-
-    CHECKS.names()
-    return _SNAKE.sub(lambda f: name_of(f[1]) if f[1] in NAMES or f[1] in MEASURES else f[0], sentence)
 
 
 def _labels(run: Run) -> tuple[int, int]:

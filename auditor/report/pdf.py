@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from fpdf import FPDF
@@ -63,8 +64,10 @@ class _Paper(FPDF):  # type: ignore[misc]
         self.set_lang("en-GB")
         self.set_title(self.printable(f"{content.name} · distillation report"))
         self.set_creator("Heirloom")
+        # the moment of the report and not of the call: a verifier draws the same bytes again
+        self.set_creation_date(datetime.fromisoformat(content.made_at).replace(tzinfo=UTC))
         self.set_subject(f"run {content.run}, audit SHA-256 {content.digest}")
-        self.set_keywords(f"synthetic-labels={content.synthetic}; digital-source-type=trainedAlgorithmicMedia")
+        self.set_keywords(f"synthetic-{content.unit}={content.synthetic}; digital-source-type=trainedAlgorithmicMedia")
         self.add_page()
 
     def printable(self, text: str) -> str:
@@ -243,5 +246,5 @@ def _cover(paper: _Paper, content: ReportContent) -> None:
             paper.words(f"○ {line}", 9, "#7a5a00")
         paper.ln(3)
     if content.synthetic:
-        said = f"The student learnt from {content.synthetic:,} synthetic labels. This file's properties say so in machine-readable form."
+        said = f"The student learnt from {content.synthetic:,} synthetic {content.unit}. This file's properties say so in machine-readable form."
         paper.words(said, 8, FAINT)

@@ -40,7 +40,7 @@ def as_json(content: ReportContent) -> bytes:
     }
     sign_off = {"state": m.sign_off.state, "by": m.sign_off.by, "reason": m.sign_off.reason, "at": m.sign_off.at}
     evidence = {"sealed": m.sealed, "entries": len(m.chain), "head": m.head, "key": m.key, "problems": list(m.broken)}
-    synthetic = {"labels": m.labels[0], "corrected": m.labels[1], "digital_source_type": "trainedAlgorithmicMedia"}
+    synthetic = {m.unit: m.labels[0], "corrected": m.labels[1], "digital_source_type": "trainedAlgorithmicMedia"}
     report = {
         **statements,
         "sign_off": sign_off,
@@ -85,7 +85,7 @@ def draw(workspace: Workspace, content: ReportContent, name: FormatName, *, text
     if made is not None:
         return made(content)
     reports = {each.file: each.draw(content) for each in FORMATS.values() if each.draw is not None}
-    return make_bundle(workspace, content.material.run, reports, texts).to_bytes()
+    return make_bundle(workspace, content.material.run, reports, texts, drawn=content.made_at).to_bytes()
 
 
 def file_name(content: ReportContent, name: FormatName) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from auditor.evidence.recompute import rests_on_texts
+from auditor.figures import size
 from auditor.report.blocks import Block, Section, facts, listing, paragraph, table
 from auditor.report.charts import arms_chart
 from auditor.report.charts_detail import classes_chart, reliability_chart
-from auditor.report.material import Material, in_words
-from auditor.report.wording import between, limit, meaning_of, name_of, size, with_interval, written
+from auditor.report.material import Material
 from auditor.types import Finding, GateResult, Measure
+from auditor.words import between, in_words, limit, meaning_of, name_of, with_interval, written
 from distill.store import TEACHER, ModelCard
 
-MARKS = {"pass": "✔ pass", "fail": "✖ fail", "cannot tell": "? cannot tell"}
+MARKS = {"pass": "✔\u00a0pass", "fail": "✖\u00a0fail", "cannot tell": "? cannot tell"}
 _PRICE = ("latency_speedup", "cost_saving", "size_bytes")
 SHOWN = {
     "classification": ("accuracy", "agreement", "ece", *_PRICE),
@@ -99,13 +101,13 @@ def data(m: Material) -> Section:
         ("Left out", dropped),
         ("Duplicates found", f"{d.get('duplicates', 0):,}"),
         ("Near-duplicates across the split", f"{d.get('near_duplicates', 0):,} removed"),
-        ("Rows without a human label", f"{d.get('unlabelled', 0):,}"),
+        (f"Rows without a {'reference' if m.writes else 'human label'}", f"{d.get('unlabelled', 0):,}"),
         ("Likely personal data", f"{personal.get('rows', 0):,} rows; handling: {personal.get('handling', 'keep')}"),
         (
-            "Synthetic labels",
+            f"Synthetic {m.unit}",
             f"{synthetic:,} by the teacher, {corrected:,} of them corrected by people" if synthetic else "none",
         ),
-        ("Erased rows", len(m.run.json("erased").get("rows", [])) or None),
+        ("Erased rows", f"{m.erased:,}; figures on texts are no longer recomputable" if m.erased else None),
     ]
     blocks: list[Block] = [facts(rows)]
     balance = d.get("balance_by_split") or {}
@@ -114,7 +116,9 @@ def data(m: Material) -> Section:
         order = [split for split in ("train", "pool", "dev", "test") if split in balance]
         body = [(label, *(f"{balance[split].get(label, 0):,}" for split in order)) for label in labels]
         total = ("all rows", *(f"{d['splits'].get(split, 0):,}" for split in order))
-        blocks.append(table("Labels by split", ("label", *order), [*body, total], numeric=range(1, len(order) + 1)))
+        head = "label" if labels else ""
+        caption = "Labels by split" if labels else "Rows by split"
+        blocks.append(table(caption, (head, *order), [*body, total], numeric=range(1, len(order) + 1)))
     if d.get("notes"):
         blocks.append(listing(d["notes"]))
     return Section("data", "Data and labelling", tuple(blocks))
@@ -124,7 +128,8 @@ def models(m: Material) -> Section:
     """Teacher, candidate and the other arms."""
     if m.teacher is None:
         return Section("models", "Teacher and student", (paragraph("There is no teacher yet.", "missing"),))
-    t = m.spec.training
+    t = m.training
+    asking = m.spec.asking if m.writes else None
     blocks: list[Block] = [
         table(
             "Models",
@@ -140,7 +145,15 @@ def models(m: Material) -> Section:
                 ("Teacher's weights", m.teacher.weights_digest),
                 ("Student's weights", m.student.weights_digest if m.student else None),
                 ("Softening temperature", f"{t.temperature:g}"),
-                ("Share of the hard-label loss", f"{t.hard_label_weight:g}"),
+                ("Share of the hard-label loss", None if m.writes else f"{t.hard_label_weight:g}"),
+                (
+                    "How the teacher was asked",
+                    f"temperature {asking.temperature:g}, top-p {asking.top_p:g}, at most {asking.max_new_tokens} tokens, "
+                    f"{asking.samples} answer(s) a prompt, seed {asking.seed}"
+                    if asking
+                    else None,
+                ),
+                ("System prompt", asking.system if asking else None),
                 ("Training", f"{t.epochs} epochs, batch {t.batch_size}, learning rate {t.learning_rate:g}"),
                 ("Seeds", ", ".join(map(str, m.spec.seeds))),
             ]
@@ -208,6 +221,8 @@ def measures(m: Material) -> Section:
                 )
             )
         elif result.measures:
+            if m.erased and rests_on_texts(result.name):
+                blocks.append(paragraph(no_longer(m, result.name), "missing"))
             body = [_row(m, x) for x in result.measures]
             caption = result.name.replace("_", " ").capitalize()
             blocks.append(
@@ -223,6 +238,12 @@ def measures(m: Material) -> Section:
             glossary = {x.name: meaning_of(x.name) for x in result.measures}
             blocks.append(paragraph(" ".join(f"{name_of(k)}: {v}" for k, v in glossary.items() if v), "note"))
     return Section("measures", title, tuple(blocks))
+
+
+def no_longer(m: Material, check: str) -> str:
+    """What is said of figures that rested on texts of which some were erased."""
+    gone = "the text of 1 row was" if m.erased == 1 else f"the texts of {m.erased:,} rows were"
+    return f"{check.replace('_', ' ').capitalize()}: no longer recomputable, because {gone} erased."
 
 
 def _row(m: Material, x: Measure) -> tuple[str, ...]:

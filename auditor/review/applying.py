@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from auditor.evidence.seal import SaltRow
 from auditor.evidence.signoff import state_of
 from auditor.review.answers import unit_of
 from auditor.review.outcome import item_verdicts
-from auditor.review.records import decisions_frame, edits
+from auditor.review.records import deciders, decisions_frame, edits
 from auditor.review.rounds import require_name
 from distill import jobs
 from distill.db import open_database
@@ -44,14 +44,32 @@ class Corrections:
 
 
 def corrections(workspace: Workspace, run: Run) -> Corrections:
-    """The corrections of all rounds over those that the run itself was made with.
+    """The corrections of all rounds over those that the run itself was made with, each with who decided it and where the chain says so.
 
     A row is left out of training where no label fits, an answer is rejected, or where the reason is that the text itself is unfit (hallucinated,
     personal data, offensive). Skipped cards and unsettled differences change nothing.
     """
     decisions = decisions_frame(workspace, run.id)
     if unit_of(run) == "answers":
-        return _of_answers(run, decisions, edits(workspace, run.id))
+        found = _of_answers(run, decisions, edits(workspace, run.id))
+    else:
+        found = _of_labels(run, decisions)
+    path = run.folder / CORRECTIONS
+    told = read_frame(path) if path.exists() else pd.DataFrame({"row_id": []})
+    known: dict[str, tuple[str, str]] = {}
+    if {"decided_by", "decision"} <= set(told.columns):
+        rows = zip(told["row_id"].astype(str), told["decided_by"], told["decision"], strict=True)
+        known = {row: (str(by), str(entry)) for row, by, entry in rows}
+    known |= deciders(workspace, run.id)
+    settled = [known.get(str(row), ("", "")) for row in found.frame["row_id"]]
+    frame = found.frame.assign(
+        decided_by=pd.Series([by for by, _ in settled], dtype=object),
+        decision=pd.Series([entry for _, entry in settled], dtype=object),
+    )
+    return replace(found, frame=frame)
+
+
+def _of_labels(run: Run, decisions: pd.DataFrame) -> Corrections:
     path = run.folder / CORRECTIONS
     before = read_frame(path, ["row_id", "label"]) if path.exists() else pd.DataFrame({"row_id": [], "label": []})
     said = dict(zip(before["row_id"].astype(str), before["label"].astype(int), strict=True))

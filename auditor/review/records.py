@@ -63,6 +63,23 @@ def edits(workspace: Workspace, run_id: str) -> dict[tuple[int, str], str]:
     return {key: text for key, (_, text) in found.items() if text}
 
 
+def deciders(workspace: Workspace, run_id: str) -> dict[str, tuple[str, str]]:
+    """Who settled each row, and the entries of the chain that say so, such as ('Ada, Ben', 'RUN#12, RUN#15'); of several rounds the last.
+    Where somebody adjudicated, that is the one who decided."""
+    found: dict[str, tuple[int, bool, list[str], list[str]]] = {}
+    for made, item, standing in _rows(workspace, run_id):
+        if standing is None:
+            continue
+        rank = (item.round, made.role == "adjudicator")
+        before = found.get(item.row_id)
+        if before is None or rank > before[:2]:
+            found[item.row_id] = (*rank, [made.reviewer], [f"{run_id}#{made.entry}"])
+        elif rank == before[:2]:
+            before[2].append(made.reviewer)
+            before[3].append(f"{run_id}#{made.entry}")
+    return {row: (", ".join(names), ", ".join(where)) for row, (_, _, names, where) in found.items()}
+
+
 def problems(workspace: Workspace, run_id: str) -> list[str]:
     """One sentence for each decision that the evidence chain tells otherwise, or lacks; and for each entry without a decision."""
     told_all = entries(workspace, run_id)

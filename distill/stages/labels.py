@@ -12,8 +12,17 @@ import pandas as pd
 from distill.errors import DataError, StoreError
 from distill.files import digest_of, file_digest
 from distill.plugins import ARMS, RemoteTeacher, StageContext, Teacher
-from distill.signals import Answers, SignalCache, check_probabilities, library_versions, seeded_order, signal_key
+from distill.signals import (
+    DECISIVE,
+    Answers,
+    SignalCache,
+    check_probabilities,
+    library_versions,
+    seeded_order,
+    signal_key,
+)
 from distill.stages.frame import Outcome, Within, once
+from distill.stages.label_provenance import with_provenance
 from distill.stages.unanswered import record_unanswered
 from distill.store import ModelCard, Run
 from distill.teachers.base import open_teacher, resolved_precision
@@ -27,8 +36,8 @@ def run_labels(context: StageContext) -> Outcome:
 
     Columns: row_id, content_id, text, pair; p_0 … p_k-1 (the teacher's probabilities); teacher_label (their argmax); label (what
     students learn: the teacher's, or a person's correction); corrected; confidence; entropy; and the provenance of each label:
-    synthetic, teacher_id, teacher_version, licence, weights_digest, tokenizer_digest, labelled_at, versions, generation. A teacher over
-    the network adds raw_answer, its own words; texts to which it gave no usable answer are in unanswered.parquet instead.
+    synthetic, teacher_id, teacher_version, licence, weights_digest, tokenizer_digest, labelled_at, versions, generation, template,
+    sampling, filters, decision and decided_by (:mod:`distill.stages.label_provenance`). A teacher over the network adds raw_answer, its own words; texts to which it gave no usable answer are in unanswered.parquet instead.
 
     Raises:
         DataError: the pool is empty though an arm learns from it.
@@ -89,6 +98,7 @@ def _make(context: StageContext, path: Path) -> dict[str, Any]:
     usable = answers.usable
     frame = _frame(context, chosen, answers)[usable].reset_index(drop=True)
     frame, corrected, dropped = _correct(context, frame)
+    frame = with_provenance(context, frame, context.run.folder / CORRECTIONS)
     write_frame(path, frame)
     context.monitor.note(f"{len(frame):,} synthetic labels: {answers.asked:,} asked now, {answers.reused:,} reused.")
     return {
@@ -193,7 +203,7 @@ def labelled_by(card: ModelCard, labelled_at: Any) -> dict[str, Any]:
         "weights_digest": card.weights_digest,
         "tokenizer_digest": card.tokenizer_digest,
         "labelled_at": labelled_at,
-        "versions": ", ".join(f"{name} {found}" for name, found in library_versions().items()),
+        "versions": ", ".join(f"{k} {v}" for k, v in library_versions(("heirloom", *DECISIVE)).items()),
         "generation": int(card.extra.get("generation", 0)),
     }
 

@@ -150,6 +150,11 @@ def _downloads(run: Run, content: ReportContent) -> None:
                 "Bundle without texts", data=partial(report_cache.file, run, "bundle", False), file_name=f"{run.id}-report-no-texts.zip",
                 mime="application/zip", icon=":material/download:", on_click="ignore", key=f"get_bare_{run.id}", type="tertiary",
             )  # fmt: skip
+            st.download_button(
+                "Anchor", data=partial(report_cache.anchor, run), file_name=f"{run.id}-anchor.json",
+                mime="application/json", icon=":material/anchor:", on_click="ignore", key=f"get_anchor_{run.id}", type="tertiary",
+                help="The signed head of the evidence chain. Deposit it elsewhere: `heirloom verify … --anchor FILE` then shows that the chain was not written anew.",
+            )  # fmt: skip
 
 
 def _chain(content: ReportContent) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from auditor.evidence.anchor import make_anchor
 from auditor.evidence.log import length
 from auditor.report.content import ReportContent, build
 from auditor.report.render import FormatName, draw
@@ -30,6 +31,11 @@ def file(run: Run, name: FormatName, texts: bool) -> bytes:
     """One format of the report; the same bytes until something changes."""
     home = cache.workspace()
     return _file(str(home.root), run.id, _stamp(run), name, texts)
+
+
+def anchor(run: Run) -> bytes:
+    """The signed head of the chain, to be deposited elsewhere."""
+    return make_anchor(cache.workspace(), run)
 
 
 def _stamp(run: Run) -> tuple[int | str, ...]:

@@ -41,7 +41,7 @@ def test_it_says_what_is_missing_and_what_the_chain_holds(sealed: tuple[Workspac
     assert "Draft" in app.subheader[0].value and "3 things missing" in app.subheader[0].value
     assert "The intended use is not stated" in words
     assert "Evidence chain of 1 entry" in words and "head `" in words
-    assert len(app.get("download_button")) == 8
+    assert len(app.get("download_button")) == 9
 
 
 def test_the_intended_use_goes_into_the_chain_and_reopens_a_sign_off(sealed: tuple[Workspace, Run]) -> None:

@@ -14,7 +14,8 @@ from distill.plugins import ARMS, StageContext
 from distill.signals import seeded_order
 from distill.spec import GenerationSpec
 from distill.stages.frame import Outcome, once
-from distill.stages.labels import corrections, labelled_by, labels_digest, read_labels
+from distill.stages.label_provenance import with_provenance
+from distill.stages.labels import CORRECTIONS, corrections, labelled_by, labels_digest, read_labels
 from distill.store import ModelCard, Run
 from distill.teachers.base import open_writer
 from distill.types import Examples, write_frame
@@ -30,7 +31,7 @@ def run_labels(context: StageContext) -> Outcome:
     Columns: row_id, content_id, text (the prompt), pair (a reference or None); answer (what students learn: the teacher's, or a person's
     edit), teacher_answer, corrected, answer_tokens, finish, confidence (exp of the mean log-probability of its tokens), entropy (mean nats
     a token), sample, and the provenance of each: synthetic, teacher_id, teacher_version, licence, weights_digest, tokenizer_digest,
-    labelled_at, versions, generation, sampling (JSON).
+    labelled_at, versions, generation, sampling (JSON), template, filters, decision and decided_by.
 
     Raises:
         DataError: the pool is empty though an arm learns from it.
@@ -70,6 +71,7 @@ def _make(context: StageContext, path: Path) -> dict[str, Any]:
     answers = AnswerCache(context.cache, writer.key(asking)).ask(questions, writer, asking, monitor)
     frame = answer_frame(context.run.teacher, asking, chosen, rows, answers.written)
     frame, corrected, dropped = _correct(context, frame)
+    frame = with_provenance(context, frame, context.run.folder / CORRECTIONS)
     write_frame(path, frame)
     summary = _summary(answers)
     _say(context, len(frame), answers, summary)

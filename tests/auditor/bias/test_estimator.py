@@ -23,6 +23,7 @@ from auditor.bias.resample import (
     signed_contributions,
     squared_contributions,
 )
+from auditor.stats.interval import Interval
 from distill.errors import DataError
 from distill.gender.lexicon import load_lexicon
 
@@ -160,6 +161,9 @@ def test_amplified_and_reduced() -> None:
     assert up.percent.low > 0
     assert audit.arm("a").gap.low > 0
     assert up.sentence().startswith("Distillation changed the gender gap by +0.0")
+    assert down.sentence().startswith("Distillation changed the gender gap by −0.0")
+    unknown = replace(down, change=Interval(down.change.value, float("nan"), float("nan"), down.pairs))
+    assert "nan" not in unknown.sentence() and " [" not in unknown.sentence()
 
 
 def test_no_percentage_of_a_gap_that_may_be_nothing() -> None:

@@ -22,6 +22,7 @@ from distill.errors import DataError
 from distill.store import Run
 from distill.types import Examples
 from tests.fakes import make_fake_run
+from tests.fakes_generation import make_fake_generation_run
 
 
 def result(run: Run, name: str, **options: Any) -> CheckResult:
@@ -171,3 +172,15 @@ def test_length_drift_is_the_ks_distance_and_equal_mixes_show_none(run: Run) -> 
     assert value(drifted, "length_drift", None)[0] > 0.9
     assert drifted.findings[0].severity == "warning"
     assert all(np.isfinite([m.low or 0.0, m.high or 0.0]).all() for m in drifted.measures)
+
+
+def test_prompts_of_a_language_model_are_told_apart_and_followed_per_language(tmp_path: Path) -> None:
+    run = make_fake_generation_run(tmp_path, n_test=40, n_pool=20)
+    rewrite(run, {"test": ["Warum mögen die Leute eigentlich so gerne Flüsse und Brücken?"] * 12})
+    found = result(run, "lm_languages", among=("en", "de"), min_rows=10)
+    assert value(found, "language_share", "test, language=de")[0] == pytest.approx(12 / 40)
+    mine = [m for m in found.measures if m.name == "language_agreement" and m.group == "language=de"]
+    assert {m.arm for m in mine} == {"token_kl", "undistilled", "sequence"} and all(m.n == 12 for m in mine)
+    frame = AuditInput(run).outputs("token_kl", 1)
+    german = frame["agree_sum"][:12].sum() / frame["forced_tokens"][:12].sum()
+    assert next(m.value for m in mine if m.arm == "token_kl") == pytest.approx(german)

@@ -11,13 +11,17 @@ from auditor.audit import audit_run
 from auditor.evidence.bundle import Bundle, make_bundle, unsafe
 from auditor.evidence.erase import erase
 from auditor.evidence.log import entries, record
-from auditor.evidence.seal import seal
+from auditor.evidence.recompute import _same_claim
+from auditor.evidence.seal import seal, sign_head
 from auditor.evidence.signing import fingerprint, load_key, public_key_of
 from auditor.evidence.signoff import sign_off, state_of
 from auditor.evidence.verify import Verification, verify_bundle, verify_run
+from auditor.report.content import build
+from auditor.report.render import FORMATS
 from distill.errors import DataError, ReportError
-from distill.files import read_json, write_json
+from distill.files import file_digest, read_json, write_json
 from distill.store import Run
+from distill.types import Examples
 from distill.workspace import Workspace
 from tests.fakes import make_fake_run
 
@@ -65,11 +69,26 @@ def test_the_key_is_pinned_from_outside(sealed: tuple[Workspace, Run], bundle: B
     assert failed(verify_bundle(bundle.to_bytes(), key="0000-" + mine[5:])) == ["signature"]
 
 
+def flipped(bundle: Bundle, name: str, position: int) -> bool:
+    """Whether a bundle with one bit of one byte of one file turned over still verifies."""
+    data = bundle.members[name]
+    torn = data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
+    return verify_bundle(Bundle({**bundle.members, name: torn}).to_bytes()).ok
+
+
 def test_a_flipped_byte_in_any_file_is_found(bundle: Bundle) -> None:
+    assert {"chain.jsonl", "texts.jsonl", "run/manifest.json", "run/seal.json", "signature.json"} <= set(bundle.members)
     for name, data in bundle.members.items():
         for position in {0, len(data) // 2, len(data) - 1}:
-            torn = data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
-            assert not verify_bundle(Bundle({**bundle.members, name: torn}).to_bytes()).ok, (name, position)
+            assert not flipped(bundle, name, position), (name, position)
+
+
+@pytest.mark.slow
+def test_every_byte_of_what_proves_itself_and_twenty_of_each_other_file(bundle: Bundle) -> None:
+    for name, data in bundle.members.items():
+        step = 1 if name == "signature.json" else max(1, len(data) // 20)
+        for position in range(0, len(data), step):
+            assert not flipped(bundle, name, position), (name, position)
 
 
 def test_a_flipped_byte_of_the_zip_itself_is_found(bundle: Bundle) -> None:
@@ -143,10 +162,80 @@ def test_an_erased_row_is_gone_and_the_chain_still_verifies(fresh: tuple[Workspa
     assert text not in run.examples.texts
     found = verify_run(workspace, Run(run.folder))
     assert failed(found) == []
-    assert any("erased" in line.sentence for line in found.lines if line.state == "attested")
+    assert any("No longer recomputable, because rows were erased" in line.sentence for line in found.lines)
+    assert "1 row was erased since" in next(line.sentence for line in found.lines if line.what == "texts")
     assert failed(verify_bundle(make_bundle(workspace, Run(run.folder), {}).to_bytes())) == []
     with pytest.raises(DataError, match="erased before"):
         erase(workspace, run, row, "Ada", "again")
+
+
+def test_after_an_erasure_the_other_texts_are_still_held_against_the_seal(fresh: tuple[Workspace, Run]) -> None:
+    workspace, run = fresh
+    erase(workspace, run, str(run.examples.ids[-1]), "Ada", "the person asked")
+    examples = run.examples
+    frame = examples.frame.copy()
+    frame.loc[0, "text"] = "something else"
+    Examples(frame, examples.labels).write(run.folder / "examples.parquet")
+    run.write_manifest()
+    record(workspace, run.id, "job", "files", {"manifest": file_digest(run.folder / "manifest.json")})
+    sign_head(workspace, run)
+    assert failed(verify_run(workspace, Run(run.folder))) == ["texts"]
+    assert failed(verify_bundle(make_bundle(workspace, Run(run.folder), {}).to_bytes())) == ["texts"]
+
+
+def test_a_model_that_was_exchanged_and_named_anew_in_the_manifest_is_found(fresh: tuple[Workspace, Run]) -> None:
+    workspace, run = fresh
+    model = next(run.folder.glob("arms/*/*/arm.json")).parent / "model" / "model.safetensors"
+    model.parent.mkdir(exist_ok=True)
+    model.write_bytes(b"another student")
+    run.write_manifest()
+    found = verify_run(workspace, run)
+    assert failed(found) == ["files"] and "not the one that was sealed" in found.lines[0].sentence
+    assert failed(verify_bundle(make_bundle(workspace, run, {}).to_bytes())) == ["manifest"]
+
+
+def test_a_report_that_was_written_over_and_signed_is_named(
+    fresh: tuple[Workspace, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, run = fresh
+    for where in ("bundle", "redraw"):
+        monkeypatch.setattr(f"auditor.evidence.{where}.made_by", lambda: "heirloom 9")
+    content = build(workspace, run)
+    reports = {each.file: each.draw(content) for each in FORMATS.values() if each.draw is not None}
+    whole = verify_bundle(make_bundle(workspace, run, reports, drawn=content.made_at).to_bytes())
+    assert failed(whole) == []
+    assert "All 6 reports were drawn again" in next(line.sentence for line in whole.lines if line.what == "reports")
+    bare = verify_bundle(make_bundle(workspace, run, reports, texts=False, drawn=content.made_at).to_bytes())
+    assert "All 6 reports were drawn again" in next(line.sentence for line in bare.lines if line.what == "reports")
+    for name in reports:
+        forged = {**reports, name: reports[name].replace(b"e", b"3", 1)}
+        found = verify_bundle(make_bundle(workspace, run, forged, drawn=content.made_at).to_bytes())
+        assert failed(found) == ["reports"]
+        assert name in next(line.sentence for line in found.lines if line.what == "reports")
+
+
+def test_a_figure_or_a_finding_that_was_left_out_is_named(
+    fresh: tuple[Workspace, Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, run = fresh
+    for where in ("audit", "evidence.recompute"):
+        monkeypatch.setattr(f"auditor.{where}.made_by", lambda: "heirloom 9")
+    audit_run(run)
+    audit = read_json(run.folder / "audit.json")
+    result = next(r for r in audit["results"] if r["name"] == "quality")
+    result["measures"] = [m for m in result["measures"] if m["name"] != "accuracy_difference"]
+    result["findings"] = [{**f, "claim": "All is well."} for f in result["findings"]]
+    write_json(run.folder / "audit.json", audit)
+    run.write_manifest()
+    seal(workspace, run, action="audit")
+    assert {"figures", "findings"} <= set(failed(verify_run(workspace, run)))
+
+
+def test_a_claim_may_differ_in_the_last_digit_of_a_number_and_in_nothing_else() -> None:
+    assert _same_claim("keeps 98.5 % [97.5, 99.6] of 4,000", "keeps 98.6 % [97.5, 99.6] of 4,000")
+    assert not _same_claim("keeps 98.5 %", "keeps 98.7 %")
+    assert not _same_claim("of 4,000 texts", "of 4,001 texts")
+    assert not _same_claim("keeps 98.5 %", "loses 98.5 %")
 
 
 def test_names_that_would_leave_the_folder_are_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from auditor.evidence.log import entries, record
 from auditor.evidence.signoff import sign_off, state_of
+from auditor.figures import figure
 from auditor.report.annex import frameworks
 from auditor.report.blocks import Chart, Facts, Listing, Paragraph, Section, Table
 from auditor.report.charts import nice_ticks
@@ -15,8 +16,8 @@ from auditor.report.content import ReportContent, build
 from auditor.report.known import known
 from auditor.report.stated import IntendedUse, state
 from auditor.report.text import visible
-from auditor.report.wording import between, limit, number, with_interval
 from auditor.types import Measure
+from auditor.words import between, limit, with_interval
 from distill.errors import ReportError
 from distill.store import Status
 from distill.workspace import Workspace
@@ -142,7 +143,7 @@ def test_measures_are_written_in_their_own_unit() -> None:
     assert with_interval(Measure(name="size_bytes", value=9.0869e7, unit="bytes")) == "90.9 MB"
     assert limit("accuracy_difference", -0.02, "at_least") == "at least −2 points"
     assert limit("latency_speedup", 1.0, "at_least", "×") == "at least 1×"
-    assert number(None) == "–"
+    assert figure(None) == "–"
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (56.0, 56.0), (41.2, 98.9), (0.0, 0.0), (-3e-6, 2e-6)])

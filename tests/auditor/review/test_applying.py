@@ -56,6 +56,10 @@ def test_a_child_run_learns_from_what_was_corrected(workspace: Workspace, begun:
     child = apply_decisions(workspace, begun, "Ada", executor=NoRunner())
     said = read_frame(child.folder / CORRECTIONS).set_index("row_id")["label"].to_dict()
     assert said == {rows[1]: (int(frame.label[frame.index_of[rows[1]]]) + 1) % 3, rows[2]: -1, rows[4]: -1}
+    told = read_frame(child.folder / CORRECTIONS).set_index("row_id")
+    chain = {f"{begun.id}#{e.seq}": e for e in entries(workspace, begun.id)}
+    assert set(told["decided_by"]) == {"Ada"}
+    assert {row: chain[where].payload["row"] for row, where in told["decision"].items()} == {r: r for r in told.index}
     assert (child.spec.parent, child.spec.label_version) == (begun.id, 1)
     assert child.spec.name.endswith("labels v1")
     assert child.spec.stage_digest("labels") == begun.spec.stage_digest("labels")
@@ -77,7 +81,10 @@ def test_a_grandchild_keeps_the_corrections_of_its_parents(workspace: Workspace,
     begin(workspace, child, Wishes(fraction=0.1, seed=4), "Ada")
     second = review(workspace, child, frame, ["wrong", "right"])
     grandchild = apply_decisions(workspace, child, "Ada", executor=NoRunner())
-    assert set(read_frame(grandchild.folder / CORRECTIONS)["row_id"]) == {first[0], second[0]}
+    told = read_frame(grandchild.folder / CORRECTIONS).set_index("row_id")
+    assert set(told.index) == {first[0], second[0]}
+    assert told.loc[first[0], "decision"].startswith(f"{begun.id}#")
+    assert told.loc[second[0], "decision"].startswith(f"{child.id}#")
     assert grandchild.spec.label_version == 2
     assert grandchild.spec.name.count("labels v") == 1
 
