@@ -57,8 +57,11 @@ class ContaminationOptions(Part):
 )
 def contamination(audit: AuditInput, options: ContaminationOptions) -> CheckResult:
     """Overlap of test, pool and the checks' sentences with what was trained on, and of those sentences with the test."""
-    parts = {name: _texts(audit.examples.part(part)) for name, part in ((TRAINING, "train"), ("pool", "pool"))}
-    parts["test"] = _texts(audit.test)
+    parts = {
+        TRAINING: _texts(audit.examples.part("train")),
+        "pool": _texts(audit.examples.part("pool")),
+        "test": _texts(audit.test),
+    }
     if len(audit.items):
         pairs = [pair if isinstance(pair, str) else None for pair in audit.items["pair"]]
         parts[SENTENCES] = list(zip(audit.items["text"], pairs, strict=True))
