@@ -143,7 +143,8 @@ def apply_decisions(workspace: Workspace, run: Run, by: str, name: str = "", exe
             hint="A run that awaits its review can go on with the labels as they are.",
         )
     version = run.spec.label_version + 1
-    title = name.strip() or f"{run.spec.name.split(' · labels v')[0][:105]} · labels v{version}"
+    mark = f" · {unit_of(run)} v"
+    title = name.strip() or f"{run.spec.name.split(mark)[0][:105]}{mark}{version}"
     spec = run.spec.model_copy(update={"name": title[:120], "parent": run.id, "label_version": version})
     child = RunStore(workspace).create(spec)
     write_frame(child.folder / CORRECTIONS, found.frame)

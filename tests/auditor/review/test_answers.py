@@ -34,10 +34,14 @@ from distill.errors import ReviewError
 from distill.files import write_text
 from distill.monitor import Monitor
 from distill.plugins import StageContext
+from distill.stages import run_stages
 from distill.stages.generation.labels import _correct
 from distill.store import Run
 from distill.types import read_frame, write_frame
 from distill.workspace import Workspace
+from tests.auditor.review.test_applying import NoRunner
+from tests.distill.tiny import make_context
+from tests.distill.tiny_lm import tiny_generation_spec, tiny_lm
 from tests.fakes_generation import RUN_ID, make_fake_generation_run
 
 ACCEPTED, REJECTED = Answer("label", 0), Answer("none", reason="hallucinated")
@@ -132,8 +136,12 @@ def test_edits_take_the_answers_place_and_rejected_ones_leave(workspace: Workspa
     assert set(card["kind"]) == {"label", "none", "skip"}
     found = corrections(workspace, run)
     assert (found.changed, found.dropped) == (1, 1)
-    assert dict(found.frame.itertuples(index=False)) == {rows[0]: "A better answer.", rows[1]: ""}
-    child = apply_decisions(workspace, run, "Pat")
+    assert dict(zip(found.frame["row_id"], found.frame["answer"], strict=True)) == {
+        rows[0]: "A better answer.",
+        rows[1]: "",
+    }
+    assert list(found.frame["decided_by"]) == ["Ada", "Ada"]
+    child = apply_decisions(workspace, run, "Pat", executor=NoRunner())
     assert child.spec.label_version == 1 and child.spec.parent == run.id
     payload = next(e.payload for e in entries(workspace, child.id) if e.action == "apply")
     assert "better" not in json.dumps(payload) and len(payload["corrections"]) == 64
@@ -152,7 +160,7 @@ def test_a_hallucinated_answer_that_was_mended_is_kept(workspace: Workspace, run
     item = next(c for c in [desk.undo(workspace, run.id, "Ada")] if c is not None)
     desk.decide(workspace, run.id, item.item_id, "Ada", mended("The truth."), classes=2)
     desk.amend(workspace, run.id, item.item_id, "Ada", "hallucinated")
-    assert corrections(workspace, run).frame.values.tolist() == [[row, "The truth."]]
+    assert corrections(workspace, run).frame[["row_id", "answer"]].values.tolist() == [[row, "The truth."]]
     assert problems(workspace, run.id) == []
 
 
@@ -205,7 +213,7 @@ def test_out_and_in_with_words_that_look_like_formulas(workspace: Workspace, run
     twin = Run(other.runs / RUN_ID)
     begin(other, twin, current_round(workspace, run.id).plan.wishes, "Pat")  # type: ignore[union-attr]
     assert import_decisions(other, twin, out, kind, "Pat") == 4
-    assert sorted(corrections(other, twin).frame.values.tolist()) == sorted(
+    assert sorted(corrections(other, twin).frame[["row_id", "answer"]].values.tolist()) == sorted(
         [[cards["row_id"][0], words], [cards["row_id"][1], ""]]
     )
 
@@ -282,7 +290,7 @@ def test_an_answer_that_is_not_the_sealed_one_is_found(workspace: Workspace, run
     labels.loc[0, "answer"] = "something else"
     write_frame(run.folder / "labels.parquet", labels)
     run.write_manifest()
-    assert "answers" in {line.what for line in verify_run(workspace, run).lines if line.state == "failed"}
+    assert {"answers", "files"} & {line.what for line in verify_run(workspace, run).lines if line.state == "failed"}
 
 
 def test_several_answers_to_a_prompt_are_erased_together(workspace: Workspace, run: Run) -> None:
@@ -296,9 +304,32 @@ def test_several_answers_to_a_prompt_are_erased_together(workspace: Workspace, r
     assert set(load_frame(run).groups["domain"]) <= {"culture", "nature"}
     begin(workspace, run, Wishes(fraction=1.0, double_share=0), "Pat")
     say(workspace, run, "Ada", *[mended(f"edit {k}") for k in range(6)])
-    apply_decisions(workspace, run, "Pat")
+    apply_decisions(workspace, run, "Pat", executor=NoRunner())
     seal(workspace, run)
     erase(workspace, run, str(labels["row_id"][0]), "Pat", "asked")
     left = corrections(workspace, run).frame.set_index("row_id")["answer"]
     assert (left == "").sum() == 2 and left.index[left == ""].str.startswith(f"{labels['row_id'][0]}/").all()
     assert problems(workspace, run.id) == []
+
+
+@pytest.mark.slow
+def test_a_child_learns_the_edits_and_asks_nothing_again(tmp_path: Path) -> None:
+    """A real tiny model: review, apply, and the child's own stages."""
+    teacher = tiny_lm(tmp_path / "teacher")
+    context, _ = make_context(tmp_path, tiny_generation_spec(tmp_path, teacher, arms=["token_kl"]))
+    assert run_stages(context, until="labels") == "done"
+    parent, workspace = context.run, Workspace(context.run.folder.parent.parent)
+    begin(workspace, parent, Wishes(fraction=0.5, double_share=0), "Pat")
+    edited, rejected = say(workspace, parent, "Ada", mended("cat dog sun"), REJECTED)
+    child = apply_decisions(workspace, parent, "Pat", executor=NoRunner())
+    seen: list[object] = []
+    again = StageContext(child, child.spec, context.cache, Monitor(sink=seen.append))
+    assert run_stages(again, until="students") == "done"
+    marker = child.json("stages/labels")
+    assert (marker["asked"], marker["corrected"], marker["dropped"]) == (0, 1, 1)
+    labels = read_frame(child.folder / "labels.parquet").set_index("row_id")
+    assert labels.loc[edited, "answer"] == "cat dog sun" and labels.loc[edited, "finish"] == "stop"
+    assert rejected not in labels.index
+    card = next(card for card in child.cards() if card.name == "token_kl")
+    assert card.trained_on < len(read_frame(parent.folder / "labels.parquet"))
+    assert any("learnt as text" in note for note in card.notes)
