@@ -18,6 +18,8 @@ from distill.errors import HeirloomError
 from distill.store import TEACHER, Run, RunStore
 from distill.suite import SuiteRecord
 
+LESS = "keeps less than the general tasks of the suite"
+
 
 @dataclass(frozen=True)
 class Line:
@@ -39,6 +41,11 @@ class Line:
     teacher: Measure | None = None
     commonest: float | None = None
     remark: str = ""
+
+    @property
+    def warned(self) -> bool:
+        """True where it was measured that a legal, medical or multi-step task keeps less."""
+        return LESS in self.remark
 
 
 def summary(store: RunStore, record: SuiteRecord) -> list[Line]:
@@ -98,7 +105,7 @@ def remark(line: Line, lines: Sequence[Line]) -> str:
     value, half = difference
     span = f"{value:+.1f} points [{value - half:+.1f}, {value + half:+.1f}]".replace("-", "−")
     if value + half < 0:
-        return f"Measured: this {line.domain} task keeps less than the general tasks of the suite, {span}."
+        return f"Measured: this {line.domain} task {LESS}, {span}."
     if value - half > 0:
         return f"Measured: this {line.domain} task keeps more than the general tasks of the suite, {span}."
     return f"Whether this {line.domain} task keeps less than the general ones cannot be told: {span}."

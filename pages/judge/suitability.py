@@ -49,7 +49,11 @@ def render() -> None:
     charts.frame(_table(lines), key="suite_lines")
     for line in lines:
         if line.remark:
-            st.caption(f"**{escaped(line.task)}**: {escaped(line.remark, 400)}")
+            told = f"**{escaped(line.task)}**: {escaped(line.remark, 400)}"
+            if line.warned:
+                st.warning(told, icon=":material/warning:")
+            else:
+                st.caption(told)
 
 
 def _sentence(lines: list[Line], known: list[Line]) -> str:
@@ -65,7 +69,8 @@ def _sentence(lines: list[Line], known: list[Line]) -> str:
 def _chart(known: list[Line]) -> go.Figure:
     """Left what is kept of the teacher, right what the student can do by itself; one line a task, in the same order."""
     made = charts.figure(
-        height=90 + 46 * len(known),
+        height=110 + 46 * len(known),
+        margin={"l": 8, "r": 16, "t": 32, "b": 8},
         xaxis=charts.axis("quality kept, %", domain=[0, 0.48]),
         xaxis2=charts.axis("the student's own accuracy, %", domain=[0.54, 1], range=[0, 103], anchor="y"),
         yaxis=charts.axis(autorange="reversed"),
@@ -89,7 +94,8 @@ def _chart(known: list[Line]) -> go.Figure:
             hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
         )
     _references(made, known, names)
-    charts.line_at(made, x=100, label="teacher")
+    charts.line_at(made, x=100)
+    made.add_annotation(x=100, y=1, yref="paper", yanchor="bottom", text="teacher", showarrow=False)
     return made
 
 
