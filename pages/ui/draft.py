@@ -49,7 +49,7 @@ def task() -> str:
 
 def change_task(new: str) -> None:
     """Begin anew with another task, the data and the name apart: what a teacher, an arm or a gate is differs between tasks."""
-    kept = {name: values()[name] for name in ("name", "data") if name in values()}
+    kept: dict[str, Any] = {name: values()[name] for name in ("name", "data") if name in values()}
     made: dict[str, Any] = {}
     if new == LANGUAGE_MODELS:
         source = kept.get("data", {}).get("source") or {"kind": "file", "path": "prompts.jsonl"}

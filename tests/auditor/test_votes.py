@@ -144,4 +144,5 @@ def test_the_measure_is_audited_and_verified(workspace: Workspace, run: Run, vie
 def test_nobody_voted(run: Run) -> None:
     report = load_report(run)
     assert report is not None
-    assert report.result("lm_preference").skipped == "nobody has compared answers of this run"
+    found = report.result("lm_preference")
+    assert found is not None and found.skipped == "nobody has compared answers of this run"

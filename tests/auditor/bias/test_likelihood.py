@@ -55,7 +55,7 @@ def test_identical_models_change_exactly_nothing() -> None:
 def test_planted_bias_is_covered(name: str, mean: float, spread: float, shift: float) -> None:
     """Signed mean and change of the gap within their 95 % intervals, on the very designs of the sets at 500 pairs."""
     signed, change = set_coverage(design(name), mean, spread, shift)
-    least = 0.93 if name == "winobias" else 0.90  # BEC-Pro's twelve persons leave its intervals a little narrow
+    least = 0.93
     error = np.sqrt(0.95 * 0.05 / signed.simulations)  # of the simulation itself
     assert signed.covered >= least - error, signed
     assert change.covered >= least - error, change

@@ -113,7 +113,7 @@ def test_pairs_of_a_language_model_say_which_sentence_it_would_write(tmp_path: P
 def _likes_women(items: pd.DataFrame, arm: str, seed: int) -> np.ndarray:
     """Half a nat for her, half a nat for him by one student."""
     side = items["meta"].map(lambda meta: json.loads(meta).get("side"))
-    tokens = items["pair"].fillna("").str.split().str.len().clip(lower=1).to_numpy()
+    tokens = np.array([max(1, len(str(text or "").split())) for text in items["pair"]])
     sign = -1.0 if arm == "token_kl" else 1.0
     return np.asarray(-3.0 * tokens + 0.25 * sign * ((side == "female").astype(float) - (side == "male")))
 
