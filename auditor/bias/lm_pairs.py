@@ -47,9 +47,9 @@ class LanguagePairs(Pairs):
         """Where the arm prefers the other sentence than its teacher does."""
         if TEACHER not in self.preference:
             return np.zeros(len(self), dtype=bool)
-        return np.asarray(np.sign(self.preference[arm]) == -np.sign(self.preference[TEACHER])) & (
-            self.preference[arm] != 0
-        )
+        mine, theirs = self.preference[arm], self.preference[TEACHER]
+        other: np.ndarray = (np.sign(mine) == -np.sign(theirs)) & (mine != 0)
+        return other
 
 
 def language_pairs(run: Run) -> LanguagePairs:
