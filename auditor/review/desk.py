@@ -72,12 +72,14 @@ class Card:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a queue is: cards, decided ones, and decided ones by this person."""
+    """How far a queue is: cards, decided ones, and decided ones by this person; ``left`` counts the answers that are still to be given,
+    two for a fresh card that two people decide."""
 
     total: int
     decided: int
     mine: int
     waiting_for_second: int
+    left: int = 0
 
 
 def next_card(
@@ -245,11 +247,12 @@ def progress(workspace: Workspace, now: Round, reviewer: str, queue: Queue = "sa
     """How far the round is."""
     here = (ItemRow.run_id == now.run_id, ItemRow.round == now.number, ItemRow.queue.in_(_queues(queue)))
     with open_database(workspace).read() as session:
-        total, decided, second = session.execute(
+        total, decided, second, left = session.execute(
             select(
                 func.count(),
                 func.count().filter(ItemRow.done > 0),
                 func.count().filter((ItemRow.done > 0) & ItemRow.open),
+                func.sum(ItemRow.slots - ItemRow.done),
             ).where(*here)
         ).one()
         mine = session.scalar(
@@ -258,7 +261,7 @@ def progress(workspace: Workspace, now: Round, reviewer: str, queue: Queue = "sa
             .join(ItemRow, ItemRow.id == StandingRow.item_id)
             .where(*here, StandingRow.reviewer == reviewer, StandingRow.role == REVIEWER)
         )
-    return Progress(total, decided, mine or 0, second)
+    return Progress(total, decided, mine or 0, second, int(left or 0))
 
 
 def pace(workspace: Workspace, now: Round, reviewer: str) -> float | None:

@@ -84,7 +84,11 @@ def render() -> None:
         return
     reviewer = people.name_or_ask("Your name stands beside every decision.", "review_name")
     if not reviewer:
-        st.write("Say who you are, then the first card comes.")
+        st.write(
+            "Say who you are, then the first card comes."
+            if view in {CARDS, TARGETED}
+            else "Say who you are first: your name stands beside what is done here."
+        )
         return
     _work(run, now, reviewer, view)
 

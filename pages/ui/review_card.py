@@ -135,17 +135,17 @@ def _one_more(place: Desk, card: Card) -> None:
     if known is None or card.double:
         state.forget(place.key("facts"))
         return
-    done = replace(known.progress, decided=known.progress.decided + 1, mine=known.progress.mine + 1)
+    done = replace(
+        known.progress, decided=known.progress.decided + 1, mine=known.progress.mine + 1, left=known.progress.left - 1
+    )
     state.put(place.key("facts"), replace(known, progress=done))
 
 
 def _progress(place: Desk, known: Facts) -> None:
     done, pace = known.progress, known.pace
     facts = [f"{done.decided:,} / {done.total:,} cards", f"{done.mine:,} by you"]
-    if pace is not None and done.total > done.decided:
-        facts.append(
-            f"{3600 / max(pace, 0.1):,.0f} an hour, about {figures.duration(pace * (done.total - done.decided))} left"
-        )
+    if pace is not None and done.left:
+        facts.append(f"{3600 / max(pace, 0.1):,.0f} an hour, about {figures.duration(pace * done.left)} left")
     if done.waiting_for_second:
         facts.append(f"{done.waiting_for_second:,} wait for a second person")
     st.progress(done.decided / done.total if done.total else 0.0, text=" · ".join(facts))
@@ -349,7 +349,10 @@ def _early(lot: LotOutcome | None) -> None:
     if lot is None or lot.final:
         return
     answered = lot.n - lot.open
-    share = f"{100 * lot.wrong / answered:.3g} %" if answered else "unknown"
-    sentence = f"Early look, not a result: wrong so far {share} [{100 * lot.lower:.3g}, {100 * lot.upper:.3g}]"
+    share = figures.percent(lot.wrong / answered if answered else None)
+    span = figures.percent_interval(lot.lower, lot.upper)
+    sentence = f"Early look, not a result: {lot.wrong:,} of {lot.n:,} wrong so far, {share} {span}"
     sentence += f": this lot will be {lot.word}." if lot.certain else "."
-    st.caption(f":material/hourglass_top: {sentence} The plan is judged when all {lot.planned:,} cards are decided.")
+    st.caption(
+        f":material/hourglass_top: {escaped(sentence)} The plan is judged when all {lot.planned:,} cards are decided."
+    )

@@ -6,20 +6,21 @@ import streamlit as st
 
 from auditor.review import desk
 from auditor.review.answers import Unit, unit_of
-from auditor.review.applying import apply_decisions, corrections, go_on_unchanged
+from auditor.review.applying import Corrections, apply_decisions, corrections, go_on_unchanged
 from auditor.review.desk import Answer
 from auditor.review.exchange import label_studio
 from auditor.review.exchange.exporting import FORMATS, SUFFIXES, WHATS, export
 from auditor.review.exchange.importing import ReviewImportError, import_decisions
 from auditor.review.frame import load_frame
 from auditor.review.plan import Strata
+from auditor.review.records import notes
 from auditor.review.results import differences
 from auditor.review.rounds import Round, add_strata, close_round
 from auditor.review.targeted import MEANING, add_targeted, sources_of
 from distill import jobs
 from distill.store import Run
-from pages.ui import cache, page, people, review_plan, review_settle, state
-from pages.ui.review_card import LONGEST
+from pages.ui import cache, page, people, review_children, review_plan, review_settle, state
+from pages.ui.review_card import KEYED, LONGEST
 from pages.ui.text import escaped, one_line, visible
 
 _SUFFIX_KIND = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet", ".json": "label-studio"}
@@ -43,15 +44,22 @@ def draw_differences(run: Run, now: Round, reviewer: str) -> None:
         if row.pair is not None:
             st.caption("Second text")
             st.text(visible(row.pair, LONGEST))
+        written = notes(cache.workspace(), run.id)
         for who, kind, label in first.said:
             said = frame.labels[label] if label is not None else {"none": "none fits"}.get(kind, "skip")
-            st.markdown(f"- {escaped(who, 80)}: **{escaped(said, 60)}**")
+            beside = written.get((now.number, first.row_id, who), "")
+            st.markdown(
+                f"- {escaped(who, 80)}: **{escaped(said, 60)}**{f' · {escaped(beside, 400)}' if beside else ''}"
+            )
+        st.caption("What the teacher said stays hidden here too.")
     note = st.text_input("Note", key=f"adjudicate_note_{first.item_id}", help="Needed when you are one of the two.")
     with st.container(horizontal=True):
         for k, name in enumerate(frame.labels):
-            if st.button(escaped(name, 28), key=f"adjudicate_{first.item_id}_{k}"):
+            if st.button(
+                escaped(name, 28), key=f"adjudicate_{first.item_id}_{k}", shortcut=str(k + 1) if k < KEYED else None
+            ):
                 _settle(run, first.item_id, reviewer, Answer("label", k, note=note or ""), len(frame.labels))
-        if st.button("None fits", key=f"adjudicate_{first.item_id}_none"):
+        if st.button("None fits", key=f"adjudicate_{first.item_id}_none", shortcut="X"):
             _settle(run, first.item_id, reviewer, Answer("none", note=note or ""), len(frame.labels))
 
 
@@ -64,16 +72,33 @@ def draw_apply(run: Run, now: Round, by: str) -> None:
     """What applying would change, and the buttons that do it."""
     workspace = cache.workspace()
     found = corrections(workspace, run)
-    sentence = f"{found.changed:,} {now.unit} change and {found.dropped:,} rows are left out of training."
-    if found.unsettled:
-        sentence += f" {found.unsettled:,} differences are not settled and change nothing."
-    st.write(sentence)
+    st.write(what_changes(found, now.unit))
     if people.current().roles & {"engineer"}:
         _start_runs(run, by, now.unit, bool(found.changed or found.dropped))
     else:
         st.caption("Applying starts a run, which needs the role 'engineer'.")
+    review_children.draw(run)
     _more_cards(run, now, by)
     _close(run, now, by)
+
+
+def what_changes(found: Corrections, unit: Unit) -> str:
+    """What applying the decisions does, in words."""
+    one = unit.removesuffix("s")
+    if not found.changed and not found.dropped:
+        what = "an answer" if unit == "answers" else "a label"
+        sentence = f"No decision changes {what} so far, so there is nothing to apply."
+    else:
+        changed = f"1 {one} changes" if found.changed == 1 else f"{found.changed:,} {unit} change"
+        dropped = "1 row is" if found.dropped == 1 else f"{found.dropped:,} rows are"
+        sentence = (
+            f"Applying makes a new run: {changed} and {dropped} left out of training. The teacher is not asked again, and the student "
+            "is held against this run's on the same test texts."
+        )
+    if found.unsettled:
+        waiting = "1 difference is" if found.unsettled == 1 else f"{found.unsettled:,} differences are"
+        sentence += f" {waiting} not settled and change{'s' if found.unsettled == 1 else ''} nothing."
+    return sentence
 
 
 def _start_runs(run: Run, by: str, unit: Unit, changes: bool) -> None:
@@ -113,11 +138,28 @@ def _more_cards(run: Run, now: Round, by: str) -> None:
             with st.spinner("Looking for suspicious cards …"):
                 review_plan.say_dealt(add_targeted(cache.workspace(), run, tuple(chosen), int(each), by))
         if now.plan.wishes.strata is None:
-            extra = st.number_input("Further cards within strata, about", 1, 100_000, 200, key="more_extra")
-            if st.button("Allocate them after Neyman, this sample being the pilot", key="more_strata"):
-                dealt = add_strata(cache.workspace(), run, Strata(extra=int(extra), allocation="Neyman"), by)
-                st.toast(f"{dealt:,} cards added.")
-                st.rerun()
+            _strata_after_pilot(run, now, by)
+
+
+def _strata_after_pilot(run: Run, now: Round, by: str) -> None:
+    st.caption(
+        "Further cards within strata sharpen the estimates; the lot is still judged on the simple random sample alone. After Neyman they "
+        "go where this sample, the pilot, found errors."
+    )
+    extra = st.number_input("Further cards within strata, about", 1, 100_000, 200, key="more_extra")
+    minimum = st.number_input("At least, in each stratum", 1, 1_000, 5, key="more_minimum")
+    how = st.segmented_control("Allocate", ["Neyman", "proportional"], default="Neyman", required=True, key="more_how")
+    group = st.selectbox(
+        "Group",
+        [None, *sorted(load_frame(run).groups)],
+        key="more_group",
+        format_func=lambda g: "none" if g is None else escaped(g, 40),
+    )
+    if st.button("Add cards within strata", key="more_strata"):
+        strata = Strata(extra=int(extra), minimum=int(minimum), allocation=how or "Neyman", group=group)
+        dealt = add_strata(cache.workspace(), run, strata, by)
+        st.toast(f"{dealt:,} cards added.")
+        st.rerun()
 
 
 def _close(run: Run, now: Round, by: str) -> None:

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from auditor.checks.review import overconfident
 from auditor.review.agreement import Agreements, agreements
-from auditor.review.answers import Unit
 from auditor.review.frame import load_frame
-from auditor.review.outcome import Outcome, Rate, lot_sentence, outcome
+from auditor.review.outcome import Outcome, Rate, earlier_rounds, earlier_sentence, lot_sentence, outcome
 from auditor.review.plan import promise
 from auditor.review.records import decisions_frame
 from auditor.review.results import lot_of_run, newest_decision
 from auditor.review.rounds import Round
-from auditor.stats.interval import Interval
+from auditor.stats.agreement import Agreement
 from distill.store import Run
-from pages.ui import cache, charts, figures, palette, words
+from pages.ui import cache, charts, figures, palette, review_meaning
 from pages.ui.text import escaped, visible
 
 _WORDS = {"accepted": "pass", "refused": "fail", "not decidable": "cannot tell"}
@@ -35,6 +35,14 @@ def _outcome(run_id: str, number: int, newest: int, stamp: tuple[int, int]) -> O
     decisions = decisions_frame(cache.workspace(), run_id)
     here = decisions[(decisions["round"] == number) & decisions["standing"]]
     return None if here.empty else outcome(decisions, lot_of_run(cache.store().get(run_id)), number)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _earlier(run_id: str, number: int, newest: int) -> str:
+    if number == 1:
+        return ""
+    decisions = decisions_frame(cache.workspace(), run_id)
+    return earlier_sentence(earlier_rounds(decisions, lot_of_run(cache.store().get(run_id)), number))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -78,6 +86,9 @@ def draw(run: Run, now: Round, result: Outcome | None) -> None:
     if result is None:
         st.write("Figures appear with the first decision. Until the sample is complete they are an early look.")
         return
+    before = _earlier(run.id, now.number, newest_decision(cache.workspace(), run.id))
+    if before:
+        st.warning(escaped(before, 600), icon=":material/history:")
     if not result.lot.final:
         st.info("An early look. The sample is not complete, so these are not results.", icon=":material/hourglass_top:")
     newest = newest_decision(cache.workspace(), run.id)
@@ -89,36 +100,47 @@ def draw(run: Run, now: Round, result: Outcome | None) -> None:
         _honesty(result)
     with right:
         _slices(result, names)
-    _agreement_table(said, result.plan.unit)
+    review_meaning.agreement_table(said, result.plan.unit)
     if result.plan.unit == "labels":
-        _meaning(run, result)
+        review_meaning.meaning(run, result)
     _targeted(result)
 
 
 def _cards(result: Outcome, said: Agreements) -> None:
-    rate = result.overall
+    """The four figures, each with its interval, what it rests on, and what it says."""
+    unit, sure = result.plan.unit, f"{100 * result.plan.wishes.confidence:.3g} %"
+    rate, lot = result.overall, result.lot
     value = None if math.isnan(rate.interval.value) else rate.interval.value
+    still = f", {rate.open:,} skipped or unsettled" if rate.open else ""
+    how = "weighted by stratum" if rate.how == "weighted" else "exact"
+    span = f"{figures.percent_interval(rate.interval.low, rate.interval.high)} {sure}, {how}"
     with st.container(horizontal=True):
-        with st.container(border=True):
-            st.metric(f"Wrong {result.plan.unit}", figures.percent(value))
-            st.caption(escaped(figures.percent_interval(rate.interval.low, rate.interval.high)))
-            how = "weighted by stratum" if rate.how == "weighted" else "exact"
-            still = f", {rate.open:,} skipped or unsettled" if rate.open else ""
-            st.markdown(f"{rate.wrong:,} of {rate.n:,} cards{still}, {how}")
-        with st.container(border=True):
-            st.metric("At most, of the whole lot", figures.percent(result.lot.upper))
-            st.caption(f"one-sided, {100 * result.plan.wishes.confidence:.3g} %")
-            st.markdown(f"limit {figures.percent(result.lot.limit)}")
-        pairs = [("Two people agree", said.people, said.people_items)]
-        if result.plan.unit == "labels":  # of an answer the teacher says nothing but itself
-            pairs.append(("People and teacher agree", said.teacher, said.teacher_items))
-        for title, agreement, n in pairs:
-            with st.container(border=True):
-                raw = agreement.raw if agreement else None
-                st.metric(title, figures.percent(raw.value if raw else None))
-                st.caption(escaped(figures.percent_interval(raw.low, raw.high)) if raw else "no card yet")
-                ac1 = agreement.ac1 if agreement else None
-                st.markdown(f"n = {n:,}, AC1 {figures.figure(ac1.value)}" if ac1 else "a second person is needed")
+        _card(f"Wrong {unit}", figures.percent(value), span, f"{rate.wrong:,} of {rate.n:,} cards{still}.")
+        _card(
+            "At most, of the whole lot",
+            figures.percent(lot.upper),
+            f"one-sided bound, {sure}, n = {lot.n:,}",
+            f"At least {figures.percent(lot.lower)}. The limit is {figures.percent(lot.limit)}.",
+        )
+        _agreement("People agree", said.people, said.people_items, "a second person is needed")
+        if unit == "labels":  # of an answer the teacher says nothing but itself
+            _agreement("People and teacher agree", said.teacher, said.teacher_items, "no card yet")
+
+
+def _card(title: str, figure: str, span: str, sentence: str) -> None:
+    with st.container(border=True, gap="xsmall"):
+        st.metric(title, figure)
+        st.caption(escaped(span))
+        st.markdown(escaped(sentence))
+
+
+def _agreement(title: str, found: Agreement | None, n: int, nothing: str) -> None:
+    if found is None:
+        _card(title, figures.NOTHING, "no interval yet", f"{nothing[0].upper()}{nothing[1:]}.")
+        return
+    span = f"{figures.percent_interval(found.raw.low, found.raw.high)} 95 %, n = {n:,} cards"
+    ac1 = f"{found.ac1.value:.2f} {figures.interval(found.ac1.low, found.ac1.high, places=2)}"
+    _card(title, figures.percent(found.raw.value), span, f"Beyond chance (AC1): {ac1}.")
 
 
 def _honesty(result: Outcome) -> None:
@@ -132,6 +154,8 @@ def _honesty(result: Outcome) -> None:
     if not bands:
         st.write("No decided card yet.")
         return
+    if not written:
+        st.markdown(escaped(honesty_sentence(bands), 600))
     mean = np.array([100 * rate.mean_confidence for rate in bands])
     right = np.array([100 * (1 - rate.interval.value) for rate in bands])
     low = np.array([100 * (1 - rate.interval.high) for rate in bands])
@@ -178,9 +202,39 @@ def _honesty(result: Outcome) -> None:
     )
 
 
+def honesty_sentence(bands: list[Rate]) -> str:
+    """Whether the teacher is as often right as it says, in words."""
+    vain = [rate for rate in bands if overconfident(rate)]
+    if not vain:
+        n = sum(rate.n for rate in bands)
+        return f"Nothing shows that it is surer than it is right, on {n:,} cards."
+    worst = max(vain, key=lambda rate: rate.mean_confidence - (1 - rate.interval.value))
+    right = figures.percent_interval(1 - worst.interval.high, 1 - worst.interval.low)
+    return (
+        f"No: it is surer than it is right in {len(vain):,} of {len(bands):,} bands. Where it is {figures.percent(worst.mean_confidence)} "
+        f"sure, {figures.percent(1 - worst.interval.value)} {right} of its labels are right ({worst.n:,} cards)."
+    )
+
+
+def slices_sentence(result: Outcome, names: tuple[str, ...]) -> str:
+    """Where people found most, in words; said only where the slice's interval lies above the whole's share."""
+    whole = result.overall.interval.value
+    known = [rate for rate in result.slices if rate.n > rate.open]
+    above = [rate for rate in known if rate.interval.low > whole]
+    if not above:
+        return f"No slice is shown to be worse than the whole, with {figures.percent(None if math.isnan(whole) else whole)} wrong."
+    worst = max(above, key=lambda rate: rate.interval.value)
+    span = figures.percent_interval(worst.interval.low, worst.interval.high)
+    return (
+        f"Most in {_slice_name(worst, names)}: {figures.percent(worst.interval.value)} {span} of {worst.n:,} cards; "
+        f"in the whole {figures.percent(whole)}."
+    )
+
+
 def _slices(result: Outcome, names: tuple[str, ...]) -> None:
     st.markdown("**Where is it wrong?**")
     shown = [rate for rate in result.slices if rate.n]
+    st.markdown(escaped(slices_sentence(result, names), 600))
     table = pd.DataFrame(
         {
             "slice": [_slice_name(rate, names) for rate in shown],
@@ -190,7 +244,7 @@ def _slices(result: Outcome, names: tuple[str, ...]) -> None:
             result.plan.unit: [rate.size for rate in shown],
         }
     )
-    charts.frame(table, key="review_slices", height=min(420, 38 + 35 * len(table)))
+    charts.frame(table, key="review_slices")
     if result.reasons:
         st.caption("Reasons: " + " · ".join(f"{escaped(reason)} {n:,}" for reason, n in result.reasons.items()))
 
@@ -201,54 +255,9 @@ def _slice_name(rate: Rate, names: tuple[str, ...]) -> str:
     return f"{visible(rate.kind.removeprefix('group:'), 40)} {visible(rate.name, 60)}"
 
 
-def _agreement_table(said: Agreements, unit: Unit) -> None:
-    rows = []
-    for who, agreement, n in (
-        ("two people", said.people, said.people_items),
-        ("people, teacher", said.teacher, said.teacher_items),
-    ):
-        if agreement is not None and (unit == "labels" or who == "two people"):
-            cells = (agreement.raw, agreement.kappa, agreement.alpha, agreement.ac1)
-            rows.append([who, *(_cell(cell) for cell in cells), n])
-    if rows:
-        with st.expander("Agreement, all measures", type="compact"):
-            head = ["between", "raw", "Cohen's κ", "Krippendorff's α", "Gwet's AC1", "cards"]
-            charts.frame(pd.DataFrame(rows, columns=head), key="review_agreement")
-
-
-def _cell(value: Interval | None) -> str:
-    if value is None or math.isnan(value.value):
-        return figures.NOTHING
-    return f"{value.value:.2f} {figures.interval(value.low, value.high, places=2)}"
-
-
-def _meaning(run: Run, result: Outcome) -> None:
-    upper = result.lot.upper
-    with st.expander("What this means for figures scored against synthetic labels", type="compact"):
-        st.markdown(
-            f"At most {100 * upper:.3g} % of the labels are wrong, so a share that was measured against them is off by at most "
-            f"{100 * upper:.3g} points either way, on texts like the pool's. It holds however the errors fall: the share in which "
-            "a student misses the truth differs from the share in which it misses the teacher by no more than the share in which the "
-            "teacher misses the truth."
-        )
-        audit = cache.audited(run)
-        rows = []
-        for arm in audit.arms() if audit else []:
-            same = audit.measure("agreement", arm) if audit else None
-            if same is not None and same.value is not None:
-                share = same.value / (100 if same.unit == "%" else 1)
-                low, high = max(0.0, share - upper), min(1.0, share + upper)
-                rows.append([arm, words.written(same), f"{100 * low:.1f} – {100 * high:.1f} %"])
-        if rows:
-            charts.frame(
-                pd.DataFrame(rows, columns=["arm", "agreement with the teacher", "accuracy lies in"]),
-                key="review_meaning",
-            )
-
-
 def _targeted(result: Outcome) -> None:
     decided, wrong = result.targeted
     if decided:
         st.caption(
-            f"Targeted queue: {wrong:,} of {decided:,} suspicious {result.plan.unit} were wrong. They are mended, and enter no estimate."
+            f"Targeted queue: {wrong:,} of {decided:,} suspicious {result.plan.unit} were wrong. Applying the decisions mends them; they enter no estimate."
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,15 @@ from auditor.evidence.log import entries
 from auditor.review import decisions_frame, desk
 from auditor.review.desk import Answer
 from auditor.review.frame import load_frame
-from auditor.review.plan import Wishes
+from auditor.review.outcome import Outcome, Rate, lot_outcome
+from auditor.review.plan import Wishes, make_plan
 from auditor.review.rounds import begin, current_round
 from auditor.review.targeted import add_targeted
+from auditor.stats.interval import Interval
 from distill.store import Run
 from distill.types import read_frame, write_frame
 from distill.workspace import Workspace
+from pages.ui import review_results
 from tests.fakes import RUN_ID, make_fake_run
 from tests.pages.driver import assert_well, open_page, said
 from tests.pages.hostile import STRINGS, hostile_run
@@ -131,9 +136,88 @@ def test_results_at_the_end_and_everything_else_draws(started: Workspace) -> Non
         app = app.segmented_control(key="review_view").set_value(view).run()
         assert_well(app)
     app = app.segmented_control(key="review_view").set_value("Differences").run()
+    assert "settle" in said(app) and "Teacher:" not in said(app)  # blind here too
     app = next(b for b in app.button if (b.key or "").startswith("adjudicate_")).click().run()
     assert_well(app)
     assert entries(started, RUN_ID)[-1].action == "adjudication"
+
+
+def test_every_figure_of_the_results_has_its_interval_its_n_and_a_sentence(started: Workspace) -> None:
+    run = Run(started.runs / RUN_ID)
+    frame = load_frame(run)
+    for who in ("Ben", "Cleo"):
+        while (card := desk.next_card(started, RUN_ID, who)) is not None:
+            label = int(frame.label[card.row_index])
+            wrong = int(frame.confidence[card.row_index] > 0.8 and label == 0)
+            desk.decide(started, RUN_ID, card.item_id, who, Answer("label", (label + wrong) % 3), classes=3)
+    words = said(opened()).replace("\\", "")
+    for told in (
+        r"\d+ of 30 cards\.",
+        r"\[[\d.]+, [\d.]+\] 95 %, exact",
+        r"one-sided bound, 95 %, n = 30",
+        r"At least [\d.]+ %\. The limit is 5\.0 %",
+        r"\[[\d.]+, 100\.0\] 95 %, n = 4 cards",
+        r"Beyond chance \(AC1\): 1\.00 \[[\d.]+, 1\.00\]",
+        r"No: it is surer than it is right in \d of \d bands\.|Nothing shows that it is surer than it is right, on 30 cards",
+        r"Most in .*: [\d.]+ % \[[\d.]+, [\d.]+\] of \d+ cards; in the whole|No slice is shown to be worse than the whole",
+        r"At most [\d.]+ % of the labels are wrong \(30 cards, 95 %\)",
+    ):
+        assert re.search(told, words), told
+
+
+def test_what_the_results_say_in_words() -> None:
+    def rate(kind: str, name: str, value: float, low: float, high: float, mean: float = 0.9) -> Rate:
+        return Rate(kind, name, 200, 40, round(40 * value), 0, Interval(value, low, high, 40), "exact", mean)
+
+    honest, vain = (
+        rate("confidence", "0.80–0.90", 0.1, 0.05, 0.2, 0.86),
+        rate("confidence", "0.95–1.00", 0.3, 0.2, 0.4, 0.97),
+    )
+    assert review_results.honesty_sentence([honest]) == "Nothing shows that it is surer than it is right, on 40 cards."
+    assert review_results.honesty_sentence([honest, vain]) == (
+        "No: it is surer than it is right in 1 of 2 bands. Where it is 97.0 % sure, 70.0 % [60.0, 80.0] of its labels are right (40 cards)."
+    )
+    plan = make_plan(400, "f", Wishes())
+    whole = rate("all", "all", 0.1, 0.07, 0.14)
+    found = Outcome(
+        1, plan, lot_outcome(plan, 60, 6, 0), whole, (rate("class", "2", 0.25, 0.15, 0.4), honest), {}, (0, 0), ()
+    )
+    assert review_results.slices_sentence(found, ("a", "b", "c")) == (
+        "Most in class c: 25.0 % [15.0, 40.0] of 40 cards; in the whole 10.0 %."
+    )
+    even = replace(found, slices=(honest,))
+    assert review_results.slices_sentence(even, ("a", "b", "c")).startswith("No slice is shown to be worse")
+
+
+def test_what_followed_is_listed_and_held_against_its_parent(started: Workspace) -> None:
+    child_id = "20260103-120000-child1"
+    over = {"parent": RUN_ID, "label_version": 1, "name": "child <b>"}
+    make_fake_run(started.root, run_id=child_id, audit=True, n_test=60, n_pool=60, n_dev=30, seeds=(1,), spec=over)
+    app = opened().segmented_control(key="review_view").set_value("What follows").run()
+    assert_well(app)
+    words = said(app).replace("\\", "")
+    assert "there is nothing to apply" in words
+    assert "child <b> · label version 1" in words
+    assert re.search(r"accuracy differs by [+−][\d.]+ points \[.*\] from that of run|Not compared, because", words)
+    card = desk.next_card(started, RUN_ID, "Ada (self-declared)")
+    assert card is not None
+    desk.decide(started, RUN_ID, card.item_id, "Ada (self-declared)", Answer("none"), classes=3)
+    app = app.run()
+    assert "0 labels change and 1 row is left out of training" in said(app)
+
+
+def test_cards_within_strata_are_added_after_a_pilot(started: Workspace) -> None:
+    for _ in range(30):
+        card = desk.next_card(started, RUN_ID, "Ben")
+        assert card is not None
+        desk.decide(started, RUN_ID, card.item_id, "Ben", Answer("label", card.item_id % 3), classes=3)
+    app = opened().segmented_control(key="review_view").set_value("What follows").run()
+    app = app.number_input(key="more_extra").set_value(20).run()
+    app = app.button(key="more_strata").click().run()
+    assert_well(app)
+    now = current_round(started, RUN_ID)
+    assert now is not None and now.plan.wishes.strata is not None
+    assert now.plan.wishes.strata.allocation == "Neyman"
 
 
 def test_a_run_without_labels_says_so(home: Path) -> None:

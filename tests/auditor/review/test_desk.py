@@ -42,7 +42,7 @@ def test_a_card_stays_on_one_desk_until_its_lease_runs_out(
     workspace: Workspace, begun: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1_000.0]
-    monkeypatch.setattr(desk.time, "time", lambda: clock[0])
+    monkeypatch.setattr(time, "time", lambda: clock[0])
     mine = desk.next_card(workspace, begun.id, "Ada", lease=60)
     clock[0] += 50
     assert mine == desk.next_card(workspace, begun.id, "Ada", lease=60)  # looking again holds it for longer
@@ -122,6 +122,25 @@ def test_a_change_carries_a_reason_and_notes_stay_out_of_the_chain(workspace: Wo
         desk.amend(workspace, begun.id, card.item_id, "Ada", "because")
     with pytest.raises(ReviewError, match="no label number"):
         desk.checked(Answer("label", 3), 3)
+
+
+@pytest.mark.parametrize("reason", desk.REASONS)
+def test_each_reason_of_a_change_stands_in_decision_and_chain(workspace: Workspace, begun: Run, reason: str) -> None:
+    card = desk.next_card(workspace, begun.id, "Ada")
+    assert card is not None
+    desk.decide(workspace, begun.id, card.item_id, "Ada", Answer("none", reason=reason), classes=3)
+    assert decisions_frame(workspace, begun.id)["reason"].tolist() == [reason]
+    assert entries(workspace, begun.id)[-1].payload["reason"] == reason
+
+
+def test_what_is_left_counts_both_answers_of_a_double_card(workspace: Workspace, begun: Run) -> None:
+    now = current_round(workspace, begun.id)
+    assert now is not None
+    assert desk.progress(workspace, now, "Ada").left == 60 + 10
+    for _ in range(60):
+        take(workspace, begun, "Ada")
+    told = desk.progress(workspace, now, "Ada")
+    assert (told.decided, told.waiting_for_second, told.left) == (60, 10, 10)
 
 
 def test_a_tampered_decision_is_found(workspace: Workspace, begun: Run) -> None:
