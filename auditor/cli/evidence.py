@@ -84,7 +84,11 @@ def erase(
 
     home = workspace()
     erase(home, RunStore(home).get(run_id), row, by or who(), reason)
-    typer.echo(f"The text of row {row} is erased.")
+    typer.echo(f"The text of row {row} is erased from run {run_id}; its evidence chain still verifies.")
+    typer.echo(
+        "Not touched: the source file, runs that follow from this one or read the same source, and what a teacher over the network was asked.",
+        err=True,
+    )
 
 
 def anchor(

@@ -27,7 +27,7 @@ def redraw(bundle: Bundle, manifest: Mapping[str, Any], chain: list[Entry], run:
         manifest: the signed statement, which names the moment and the code that drew them.
         chain: the run's evidence chain, verified.
         run: the bundle's run, unpacked, with its audit as it was signed.
-        key: fingerprint of the signing key.
+        key: public key (hex) of who signed.
     """
     from auditor.report.content import compose
     from auditor.report.material import from_chain

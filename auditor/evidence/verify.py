@@ -107,7 +107,7 @@ def verify_bundle(
             lines += _said_by_people(chain, run)
             if any(line.state == "failed" for line in lines):
                 return Verification((*lines, _UNTOUCHED), signature.fingerprint)
-            lines += redraw(bundle, manifest, chain, run, signature.fingerprint)
+            lines += redraw(bundle, manifest, chain, run, signature.public_key)
             lines += recompute(run)
         except HeirloomError as error:
             lines.append(Line("figures", "failed", str(error)))

@@ -31,6 +31,7 @@ class Material:
         unsigned: entries of the chain that came after its head was signed last.
         broken: sentences about breaks of the chain; empty when it holds.
         key: fingerprint of the workspace's signing key.
+        public_key: that key's public half, hex.
         labels: how many synthetic labels there are, and how many of them people corrected.
     """
 
@@ -46,6 +47,7 @@ class Material:
     unsigned: int
     broken: tuple[str, ...]
     key: str
+    public_key: str
     teacher: ModelCard | None
     cards: tuple[ModelCard, ...] = field(repr=False)
     labels: tuple[int, int]
@@ -129,12 +131,11 @@ class Material:
 
 def gather(workspace: Workspace, run: Run) -> Material:
     """Read everything; raises StoreError where a file of the run is damaged."""
-    key = fingerprint(public_key_of(load_key(workspace.root / "keys")))
-    return from_chain(run, tuple(entries(workspace, run.id)), key)
+    return from_chain(run, tuple(entries(workspace, run.id)), public_key_of(load_key(workspace.root / "keys")))
 
 
-def from_chain(run: Run, chain: tuple[Entry, ...], key: str) -> Material:
-    """The same without a workspace: a bundle brings its chain along, and ``key`` is the fingerprint of who signed it."""
+def from_chain(run: Run, chain: tuple[Entry, ...], public_key: str) -> Material:
+    """The same without a workspace: a bundle brings its chain along, and the public key (hex) of who signed it."""
     path = run.folder / "teacher.json"
     return Material(
         run=run,
@@ -148,7 +149,8 @@ def from_chain(run: Run, chain: tuple[Entry, ...], key: str) -> Material:
         sealed=bool(chain) and (run.folder / SEAL).exists(),
         unsigned=_unsigned(run, len(chain)),
         broken=verify_chain(chain, run.id).problems,
-        key=key,
+        key=fingerprint(public_key),
+        public_key=public_key,
         teacher=run.teacher if path.exists() else None,
         cards=tuple(run.cards()),
         labels=_labels(run),

@@ -39,7 +39,14 @@ def as_json(content: ReportContent) -> bytes:
         "annex": None if m.annex is None else {**m.annex.value.model_dump(), "by": m.annex.by, "at": m.annex.at},
     }
     sign_off = {"state": m.sign_off.state, "by": m.sign_off.by, "reason": m.sign_off.reason, "at": m.sign_off.at}
-    evidence = {"sealed": m.sealed, "entries": len(m.chain), "head": m.head, "key": m.key, "problems": list(m.broken)}
+    evidence = {
+        "sealed": m.sealed,
+        "entries": len(m.chain),
+        "head": m.head,
+        "key": m.key,
+        "public_key": m.public_key,
+        "problems": list(m.broken),
+    }
     synthetic = {m.unit: m.labels[0], "corrected": m.labels[1], "digital_source_type": "trainedAlgorithmicMedia"}
     report = {
         **statements,

@@ -203,6 +203,7 @@ def verification(m: Material) -> Section:
         ("Evidence chain", f"{len(m.chain):,} {'entry' if len(m.chain) == 1 else 'entries'}, {state}"),
         ("Head", m.head),
         ("Signing key (fingerprint)", m.key),
+        ("Public key (Ed25519)", m.public_key),
     ]
     commands = (
         f"heirloom verify {m.run.id} --key {m.key}\n"

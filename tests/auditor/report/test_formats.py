@@ -17,6 +17,7 @@ from markdown_it import MarkdownIt
 
 from auditor.cli.main import main
 from auditor.evidence.log import entries
+from auditor.evidence.signing import fingerprint
 from auditor.evidence.signoff import sign_off, state_of
 from auditor.evidence.verify import verify_run
 from auditor.report.bom import validate
@@ -107,7 +108,7 @@ def test_json_is_the_documented_document_and_more(content: ReportContent) -> Non
     assert value["schema_version"] == "1.0" and value["verdict"]["answer"] == content.answer
     assert value["report"]["synthetic"]["labels"] == content.synthetic == 50
     assert value["report"]["intended_use"]["by"] == "Ada"
-    assert value["report"]["evidence"]["key"] == content.key
+    assert value["report"]["evidence"]["key"] == content.key == fingerprint(value["report"]["evidence"]["public_key"])
 
 
 def test_the_model_card_parses_and_carries_its_results(content: ReportContent) -> None:
