@@ -77,6 +77,10 @@ class SplitSpec(Part):
     test: float = Field(0.12, gt=0, description="Frozen rows that only the audit sees.")
     keep_given: bool = Field(True, description="Keep the split that comes with the data.")
     near_duplicate: float = Field(0.8, gt=0, le=1, description="Jaccard similarity from which two texts are the same.")
+    distinct: bool = Field(
+        True,
+        description="Keep one of several test (or dev) rows that are near-copies of each other: copies are no further evidence.",
+    )
 
 
 class DataSpec(Part):

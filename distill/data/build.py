@@ -12,12 +12,12 @@ import pandas as pd
 
 from distill.data import personal, sources
 from distill.data.mapping import Rows, map_rows
-from distill.data.near_duplicates import find_matches
+from distill.data.near_duplicates import find_matches, near_copies
 from distill.data.split import deal_out, sample
 from distill.data.summary import counts, duplicates, lengths
 from distill.data.table import Table
 from distill.errors import DataError
-from distill.spec import DataSpec
+from distill.spec import DataSpec, SplitSpec
 from distill.types import GROUP_PREFIX, SPLITS, UNLABELLED, Examples, Strings, content_id
 
 Progress = Callable[[int, int], None]
@@ -71,6 +71,7 @@ def build_examples(spec: DataSpec, *, task: str = "classification", progress: Pr
     frame["split"] = deal.split
     rows.notes += deal.notes
     repeats = duplicates(frame["content_id"].to_numpy(dtype=object), frame["answer"].to_numpy(dtype=object))
+    _one_of_each(rows, spec.split)
     near = _drop_near_duplicates(rows, spec.split.near_duplicate, progress)
     _missing_classes(rows)
     examples = _examples(rows, table, task)
@@ -138,6 +139,31 @@ def _personal_data(rows: Rows, spec: DataSpec) -> dict[str, Any]:
         )
         rows.notes.append(f"Likely personal data in {total:,} rows ({parts}): {done}.")
     return {"rows": total, "kinds": kinds, "handling": spec.personal_data}
+
+
+def _one_of_each(rows: Rows, spec: SplitSpec) -> None:
+    """Of near-copies within test, and within dev, keep the first: intervals take rows for independent, and a retweet copied 300 times is one.
+
+    A part that came with the data stays as it was published.
+    """
+    dropped: dict[str, int] = {}
+    for part in ("test", "dev") if spec.distinct else ():
+        frame = rows.frame
+        inside = (frame["split"] == part).to_numpy(dtype=np.bool_)
+        if (frame.loc[inside, "given"] == part).any():
+            continue
+        distinct = _unique_texts(frame, inside)
+        first = near_copies([text for text, _ in distinct], spec.near_duplicate)
+        copies = np.zeros(len(frame), dtype=np.bool_)
+        for place, (_, where) in enumerate(distinct):
+            copies[where if first[place] != place else where[1:]] = True
+        dropped[part] = int(copies.sum())
+        rows.drop(copies, f"near-copy within {part}")
+    if any(dropped.values()):
+        said = " and ".join(f"{n:,} {part} rows" for part, n in dropped.items() if n)
+        rows.notes.append(
+            f"{said} that nearly copy another row of the same part were left out: copies are no further evidence."
+        )
 
 
 def _drop_near_duplicates(rows: Rows, threshold: float, progress: Progress | None) -> dict[str, Any]:

@@ -83,6 +83,47 @@ def find_matches(
     return [Match(int(best[row]), int(row), float(score[row])) for row in np.flatnonzero(best >= 0)]
 
 
+def near_copies(texts: Sequence[tuple[str, str | None]], threshold: float) -> Ints:
+    """For each text the position of the first of its group, shape [n]; texts that are alike, directly or by others, form a group.
+
+    In every band the texts with one key are compared with the first of them and with their neighbour, so a group of m costs m
+    comparisons and not m²; a pair that is parted in one band meets in another.
+    """
+    if len(texts) < 2:
+        return np.arange(len(texts), dtype=np.int64)
+    signatures = _signatures(texts, None)
+    bands, rows = band_shape(threshold)
+    found: list[Ints] = []
+    for band in range(bands):
+        keys = _band_key(signatures[:, band * rows : (band + 1) * rows])
+        order = np.argsort(keys, kind="stable").astype(np.int64)
+        same = np.flatnonzero(keys[order][1:] == keys[order][:-1])
+        heads = np.concatenate([[0], np.flatnonzero(keys[order][1:] != keys[order][:-1]) + 1])
+        first = order[heads[np.searchsorted(heads, same, "right") - 1]]
+        found += [np.stack([order[same], order[same + 1]]), np.stack([first, order[same + 1]])]
+    left, right = np.unique(np.sort(np.concatenate(found, axis=1), axis=0), axis=1)
+    near = (signatures[left] == signatures[right]).mean(axis=1) >= threshold - _SLACK
+    left, right = left[near], right[near]
+    alike = _jaccard(texts, left, right) >= threshold - 1e-12 if len(left) else np.zeros(0, dtype=np.bool_)
+    return _first_of_group(len(texts), left[alike], right[alike])
+
+
+def _first_of_group(n: int, left: Ints, right: Ints) -> Ints:
+    """Union-find over links, the smaller position being the root."""
+    root = list(range(n))
+
+    def find(place: int) -> int:
+        while root[place] != place:
+            root[place] = root[root[place]]
+            place = root[place]
+        return place
+
+    for one, other in zip(left.tolist(), right.tolist(), strict=True):
+        first, second = sorted((find(one), find(other)))
+        root[second] = first
+    return np.array([find(place) for place in range(n)], dtype=np.int64)
+
+
 def jaccard(one: tuple[str, str | None], other: tuple[str, str | None]) -> float:
     """Exact similarity of two texts (pairs: of the less similar halves), in [0, 1]."""
     return float(_jaccard([one, other], np.array([0]), np.array([1]))[0])

@@ -88,6 +88,26 @@ def test_no_text_and_no_near_duplicate_straddles_the_split(tmp_path: Path, texts
                 assert all(jaccard((one, None), (text, None)) < 0.8 for text in parts[other])
 
 
+def test_near_copies_within_the_test_count_once_unless_it_came_with_the_data(tmp_path: Path) -> None:
+    texts = [
+        *sentences(60),
+        *(f"RT @someone a studio at 45,000 feet, what a day http://t.co/{i:03d}" for i in range(30)),
+    ]
+    data = pd.DataFrame({"text": texts, "label": ["a", "b", "c"] * 30, "split": ["test"] * 90})
+    data.loc[:29, "split"] = "train"
+    given = build(tmp_path, data, columns={"label": "label", "split": "split"}, split={"near_duplicate": 0.6})
+    assert (given.examples.frame["split"] == "test").sum() == 60
+    split = {"near_duplicate": 0.6, "test": 0.9, "pool": 0.1, "teacher_train": 0, "dev": 0}
+    dealt = build(tmp_path, data.drop(columns="split"), split=split)
+    inside = dealt.examples.frame.query("split == 'test'")["text"]
+    assert inside.str.startswith("RT").sum() == 1
+    assert "nearly copy another row of the same part were left out" in " ".join(dealt.notes)
+    kept = build(tmp_path, data.drop(columns="split"), split={**split, "distinct": False})
+    assert (kept.examples.frame["split"] == "test").sum() == len(inside) + dealt.report["dropped"][
+        "near-copy within test"
+    ]
+
+
 def test_near_duplicates_are_removed_from_the_pool_and_reported(tmp_path: Path) -> None:
     data = frame(100)
     data["split"] = ["test"] * 20 + ["train"] * 80

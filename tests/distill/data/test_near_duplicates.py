@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill.data.near_duplicates import PERMUTATIONS, RECALL, SHINGLE, _signatures, band_shape, find_matches, jaccard
+from distill.data.near_duplicates import (
+    PERMUTATIONS,
+    RECALL,
+    SHINGLE,
+    _signatures,
+    band_shape,
+    find_matches,
+    jaccard,
+    near_copies,
+)
 
 Row = tuple[str, str | None]
 
@@ -121,3 +130,34 @@ def test_progress_ends_at_the_total() -> None:
     seen: list[tuple[int, int]] = []
     find_matches([("a text", None)], [("another text", None)], 0.8, lambda step, total: seen.append((step, total)))
     assert seen[-1] == (2, 2)
+
+
+@pytest.mark.parametrize("threshold", [0.6, 0.8, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_of_near_copies_are_the_components_of_the_exhaustive_search(seed: int, threshold: float) -> None:
+    texts = _varied(seed, 150)
+    first = near_copies([(text, None) for text in texts], threshold)
+    group = list(range(len(texts)))
+    for one, here in enumerate(texts):
+        for other in range(one):
+            if brute(here, texts[other]) >= threshold - 1e-12:
+                old, new = sorted((group[one], group[other]), reverse=True)
+                group = [new if name == old else name for name in group]
+    assert first.tolist() == group
+
+
+def test_a_text_copied_many_times_is_one_group_and_costs_little() -> None:
+    retweets = [
+        (f"RT @someone: a studio at 45,000 feet, what a day this was http://t.co/{i:04d}", None) for i in range(4000)
+    ]
+    assert set(near_copies(retweets, 0.6).tolist()) == {0}
+    assert near_copies([], 0.8).tolist() == [] and near_copies([("a", None)], 0.8).tolist() == [0]
+
+
+def test_pairs_are_copies_only_where_both_halves_are() -> None:
+    rows: list[Row] = [
+        ("one passage of text", "is it?"),
+        ("one passage of text", "who was it that went?"),
+        ("one passage of text", "is it?"),
+    ]
+    assert near_copies(rows, 0.8).tolist() == [0, 1, 0]

@@ -67,7 +67,7 @@ def test_labels_are_the_review_frame(done: tuple[Path, Run, list[Any]], teacher:
     expected = {
         "row_id", "content_id", "text", "pair", "answer", "teacher_answer", "corrected", "answer_tokens", "finish",
         "confidence", "entropy", "sample", "synthetic", "teacher_id", "teacher_version", "licence", "weights_digest",
-        "tokenizer_digest", "labelled_at", "versions", "generation", "sampling",
+        "tokenizer_digest", "labelled_at", "versions", "generation", "sampling", "template", "filters", "decision", "decided_by",
     }  # fmt: skip
     assert set(labels.columns) == expected
     assert labels["confidence"].between(0, 1).all() and (labels["entropy"] > 0).all()
