@@ -40,7 +40,7 @@ def alternatives(audit: AuditInput, options: NoOptions) -> CheckResult:
     measures: list[Measure] = []
     for arm in made:
         steps = [made[name] for name in _steps(audit, arm) if name in made]
-        measures += _costs(arm, steps, cores)
+        measures += _costs(arm, steps, cores, _behind(audit))
     return CheckResult(name="alternatives", measures=tuple(measures))
 
 
@@ -52,7 +52,14 @@ def _steps(audit: AuditInput, arm: str) -> list[str]:
         return [arm]
 
 
-def _costs(arm: str, steps: list[list[ModelCard]], cores: int) -> list[Measure]:
+def _behind(audit: AuditInput) -> dict[str, Any]:
+    """What stands behind the synthetic labels, all arms together: the teacher's own human labels, and the energy of labelling."""
+    energy = audit.run.json("provenance").get("energy") or {}
+    stages = energy.get("kwh_by_stage") or {} if isinstance(energy, dict) else {}
+    return {"teacher_human_labels": audit.teacher_card.human_labels, "labelling_kwh": stages.get("labels")}
+
+
+def _costs(arm: str, steps: list[list[ModelCard]], cores: int, behind: dict[str, Any]) -> list[Measure]:
     seconds = sum(_mean([_seconds(card) for card in cards]) for cards in steps)
     human = max(card.human_labels for cards in steps for card in cards)
     synthetic = max((card.trained_on for cards in steps for card in cards if not card.human_labels), default=0)
@@ -64,7 +71,7 @@ def _costs(arm: str, steps: list[list[ModelCard]], cores: int) -> list[Measure]:
         Measure(name="making_seconds", value=seconds, unit="s", exact=False, detail=detail, **common),
         Measure(name="making_energy_kwh", value=kwh, unit="kWh", exact=False, detail=by, **common),
         Measure(name="making_human_labels", value=float(human), unit="labels", **common),
-        Measure(name="making_synthetic_labels", value=float(synthetic), unit="labels", **common),
+        Measure(name="making_synthetic_labels", value=float(synthetic), unit="labels", detail=behind, **common),
     ]
 
 

@@ -199,6 +199,8 @@ def _why(audit: Audited, check: str) -> None:
 def _skipped(reasons: dict[str, str]) -> None:
     if not reasons:
         return
-    with st.expander(f"{len(reasons)} arms could not be made, because …", icon=":material/block:"):
+    with st.expander(
+        f"{len(reasons)} arm{'' if len(reasons) == 1 else 's'} could not be made, because …", icon=":material/block:"
+    ):
         for arm, reason in reasons.items():
             st.markdown(f"- **{escaped(arm)}**: {escaped(reason, 300)}")

@@ -82,8 +82,20 @@ def _making(audit: Audited, arm: str) -> str:
         estimate = f" ({NO_METER})" if energy.detail.get("estimate", True) else ""
         pieces.append(f"{figures.figure(figures.scaled(energy.value, 1000))} Wh{estimate}")
     pieces += [f"{figures.count(human.value) if human.value else 'no'} human labels"] if human else []
-    pieces += [f"{figures.count(synthetic.value)} synthetic labels"] if synthetic and synthetic.value else []
+    if synthetic and synthetic.value:
+        pieces.append(f"{figures.count(synthetic.value)} synthetic labels{_behind(synthetic)}")
     return " · ".join(pieces) or figures.NOTHING
+
+
+def _behind(synthetic: Measure) -> str:
+    """' (0.05 Wh; their teacher learnt from 12,000 human labels)': what it took to have the labels, for all arms together."""
+    wh, human = (
+        figures.scaled(synthetic.detail.get("labelling_kwh"), 1000),
+        synthetic.detail.get("teacher_human_labels"),
+    )
+    pieces = [f"{figures.figure(wh)} Wh"] if wh is not None else []
+    pieces += [f"their teacher learnt from {figures.count(human)} human labels"] if human else []
+    return f" ({'; '.join(pieces)})" if pieces else ""
 
 
 def score_table(found: Recommendation, spec: RunSpec) -> pd.DataFrame:
@@ -242,16 +254,17 @@ def labels_chart(audit: Audited, spec: RunSpec) -> tuple[go.Figure, pd.DataFrame
     rows = audit.table("data_efficiency", "curve")
     if not rows:
         return None
+    budgets = [row["labels"] for row in rows]
     made = charts.figure(
         height=320,
-        xaxis=charts.axis("human labels", type="log"),
+        xaxis=charts.axis("human labels", type="log", tickvals=budgets, ticktext=[figures.count(n) for n in budgets]),
         yaxis=charts.axis("points over the candidate"),
     )
     charts.line_at(made, y=0, label=charts.label(arm_label(spec, spec.candidate)), side="top left")
     points = [[100 * row[name] for row in rows] for name in ("difference", "low", "high")]
     colour = palette.colour_of("fine_tuned")
     made.add_scatter(
-        x=[row["labels"] for row in rows],
+        x=budgets,
         y=points[0],
         mode="lines+markers",
         marker={"size": 9, "color": colour, "symbol": palette.symbol_of("fine_tuned")},

@@ -76,6 +76,8 @@ def test_what_making_cost_counts_labels_and_says_that_energy_is_an_estimate(tmp_
     result = result_of(make_fake_run(tmp_path), "alternatives")
     assert value(one(result, "making_synthetic_labels", "distilled")) > 0
     assert value(one(result, "making_human_labels", "fine_tuned")) > 0
+    behind = one(result, "making_synthetic_labels", "distilled").detail
+    assert behind["teacher_human_labels"] > 0 and behind["labelling_kwh"] is None  # the fake's stages were not metered
     assert value(one(result, "making_seconds", "distilled")) > value(one(result, "making_seconds", "undistilled"))
     energy = one(result, "making_energy_kwh", "distilled")
     assert not energy.exact and value(energy) > 0
