@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from pydantic import Field
 
-from auditor.check import AuditInput, check
+from auditor.check import NOBODYS, AuditInput, check
 from auditor.measuring import measured, share
 from auditor.stats.proportions import wilson
 from auditor.types import CheckResult, Finding, Measure
@@ -62,9 +62,10 @@ def contamination(audit: AuditInput, options: ContaminationOptions) -> CheckResu
         "pool": _texts(audit.examples.part("pool")),
         "test": _texts(audit.test),
     }
-    if len(audit.items):
-        pairs = [pair if isinstance(pair, str) else None for pair in audit.items["pair"]]
-        parts[SENTENCES] = list(zip(audit.items["text"], pairs, strict=True))
+    items = audit.items[audit.items["check"].isin(NOBODYS)] if len(audit.items) else audit.items
+    if len(items):  # sentences that a check makes of test rows repeat them by design
+        pairs = [pair if isinstance(pair, str) else None for pair in items["pair"]]
+        parts[SENTENCES] = list(zip(items["text"], pairs, strict=True))
     if not parts[TRAINING] and not parts["pool"]:
         return CheckResult(name="contamination", skipped="the run trained nothing, so there are no training texts")
     measures: list[Measure] = []

@@ -27,6 +27,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from auditor.check import NOBODYS
 from auditor.evidence.chain import canonical, dump_chain
 from auditor.evidence.keyed import keyed_digest
 from auditor.evidence.log import entries
@@ -65,8 +66,6 @@ FILES = (
     "arms/*/skipped.json",
     "predictions/*/*.parquet",
 )
-# checks whose sentences are templates of our own or published test sets
-NOBODYS = ("gender_bias", "lm_bias", "lm_choice", "lm_stereotypes", "lm_honest")
 WITH_TEXT = ("examples.parquet", "labels.parquet", "items.parquet", "unanswered.parquet")
 
 

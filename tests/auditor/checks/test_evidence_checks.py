@@ -8,6 +8,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import ks_2samp
 
@@ -20,7 +21,7 @@ from distill.data import presidio
 from distill.data.personal import find_by
 from distill.errors import DataError
 from distill.store import Run
-from distill.types import Examples
+from distill.types import Examples, read_frame, write_frame
 from tests.fakes import make_fake_run
 from tests.fakes_generation import make_fake_generation_run
 
@@ -77,11 +78,16 @@ def test_a_pool_text_that_the_teacher_was_tuned_on_is_counted_and_warned_of(run:
 
 def test_sentences_of_a_check_are_looked_for_in_training_pool_and_test(tmp_path: Path) -> None:
     run = make_fake_run(tmp_path, with_items=True)
-    sentence = str(AuditInput(run).items["text"].iloc[0])
+    path = run.folder / "items.parquet"
+    items = read_frame(path)
+    swapped = items.tail(1).assign(item_id="swap", check="gender_swaps")
+    write_frame(path, pd.concat([items, swapped], ignore_index=True))
+    sentence = str(items.loc[items["check"] == "gender_bias", "text"].iloc[0])
     rewrite(run, {"test": [sentence], "pool": [sentence], "train": [sentence]})
     found = result(run, "contamination")
     for source in ("teacher training", "pool", "test"):
-        assert value(found, "near_duplicates", f"check sentences in {source}")[0] > 0, source
+        share, n = value(found, "near_duplicates", f"check sentences in {source}")
+        assert share > 0 and n == (items["check"] == "gender_bias").sum(), source  # not the test rows that were swapped
 
 
 def test_a_near_duplicate_of_a_short_text_is_found(run: Run) -> None:
