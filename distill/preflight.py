@@ -126,7 +126,9 @@ def _about_data(data: DataResult, spec: RunSpec) -> Iterator[PreflightItem]:
 
     report, examples = data.report, data.examples
     splits = report["splits"]
-    dealt = ", ".join(f"{int(splits.get(part, 0)):,} {word}" for part, word in _PARTS)
+    # a teacher that writes is not trained here
+    named = _PARTS if examples.labels else (("pool", "for the teacher to answer"), *_PARTS[2:])
+    dealt = ", ".join(f"{int(splits.get(part, 0)):,} {word}" for part, word in named)
     yield PreflightItem("ok", f"{len(examples):,} rows can be read: {dealt}.")
     for sentence in data.notes:
         yield PreflightItem("warn", sentence, _HINTS.get(_kind_of(sentence), ""))

@@ -154,15 +154,21 @@ def _data() -> None:
     name = source.get("name") or source.get("id") or source.get("path")
     columns = data.get("columns", {})
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.markdown(
-            f"**{escaped(name, 120)}** · text in *{escaped(columns.get('text', 'text'), 60)}*"
-            + (f", pair in *{escaped(columns['pair'], 60)}*" if columns.get("pair") else "")
-            + (f", label in *{escaped(columns['label'], 60)}*" if columns.get("label") else ", no human label")
-        )
+        writes = draft.task() == LANGUAGE_MODELS
+        text, pair = ("prompt", "reference answer") if writes else ("text", "pair")
+        said = f"**{escaped(name, 120)}** · {text} in *{escaped(columns.get('text', 'text'), 60)}*"
+        said += f", {pair} in *{escaped(columns['pair'], 60)}*" if columns.get("pair") else ""
+        said += ", no reference answer (choose a column as Pair)" if writes and not columns.get("pair") else ""
+        if not writes:
+            label = columns.get("label")
+            said += f", label in *{escaped(label, 60)}*" if label else ", no human label"
+        st.markdown(said)
         page.link("data", "Change", icon=":material/edit:")
     if len(TASKS.names()) > 1:
         task = _registered(TASKS, "Task", draft.task(), draft.key("task"))
         if task != draft.task():
+            if draft.values().get("name") == _suggested():
+                draft.values().pop("name")  # it speaks of the other task's student
             draft.change_task(task)
             st.rerun()
         draft.values()["task"] = task

@@ -48,7 +48,7 @@ def task() -> str:
 
 
 def change_task(new: str) -> None:
-    """Begin anew with another task, the data and the name apart: what a teacher, an arm or a gate is differs between tasks."""
+    """Begin anew with another task, the data and a name of one's own apart: what a teacher, an arm or a gate is differs between tasks."""
     kept: dict[str, Any] = {name: values()[name] for name in ("name", "data") if name in values()}
     made: dict[str, Any] = {}
     if new == LANGUAGE_MODELS:

@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from distill.preflight import Preflight, PreflightItem, preflight
-from distill.spec import RunSpec, parse_spec
+from distill.spec import LANGUAGE_MODELS, RunSpec, parse_spec
 from distill.workspace import Workspace
 from pages.ui import cache, figures
 from pages.ui.text import escaped
@@ -24,7 +24,7 @@ def draw(spec: RunSpec) -> Preflight:
     """Draw the estimate and every item, those that stand in the way first; returns what was found."""
     with st.spinner("Checking data, models and this machine …"):
         found = _preflight(spec.model_dump_json(), str(cache.workspace().root))
-    _estimate(found)
+    _estimate(found, spec)
     for state, (mark, _) in _LOOK.items():
         for item in found.items:
             if item.state == state:
@@ -32,7 +32,7 @@ def draw(spec: RunSpec) -> Preflight:
     return found
 
 
-def _estimate(found: Preflight) -> None:
+def _estimate(found: Preflight, spec: RunSpec) -> None:
     needed = found.estimate
     if needed is None:
         return
@@ -43,10 +43,12 @@ def _estimate(found: Preflight) -> None:
     )
     with st.container(horizontal=True, gap="small"):
         st.metric("Time on this machine", f"about {figures.duration(needed.seconds)}", border=True, help=basis)
-        st.metric("Synthetic labels", figures.count(needed.labels), border=True)
+        made = "Synthetic answers" if spec.task == LANGUAGE_MODELS else "Synthetic labels"
+        st.metric(made, figures.count(needed.labels), border=True)
         st.metric("Disk", figures.size(needed.disk_bytes), border=True)
         st.metric("Memory", figures.size(needed.memory_bytes), border=True)
-        st.metric("Spend", "none", border=True, help="Everything runs on this machine.")
+        elsewhere = "At most, by the price book: the teacher is elsewhere." if needed.spend else "Nothing is paid for."
+        st.metric("Spend", figures.money(needed.spend) if needed.spend else "none", border=True, help=elsewhere)
 
 
 def _item(mark: str, item: PreflightItem) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from distill.estimate import DEFAULT_RATES, Shape, estimate, read_rates, shape_of
+from distill.estimate import DEFAULT_RATES, Shape, estimate, measured_rates, read_rates, shape_of
 from distill.files import write_json
 from distill.preflight import Preflight, preflight
 from distill.probe import judge, probe
@@ -175,3 +175,11 @@ def test_a_language_model_is_looked_at_as_one(tmp_path: Path) -> None:
     needed = preflight(longer, Workspace(tmp_path).made()).estimate
     assert checked.estimate is not None and needed is not None
     assert needed.parts["labels"] > 3 * checked.estimate.parts["labels"]
+
+
+def test_a_run_that_writes_teaches_no_rates(tmp_path: Path) -> None:
+    """Its stages read, write and score in one: taken for reading alone they once made the next estimate 128 hours."""
+    from tests.fakes_generation import make_fake_generation_run
+
+    run = make_fake_generation_run(tmp_path, n_test=4, n_pool=4, n_dev=2)
+    assert measured_rates(run) == {}
