@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from auditor.answers_view import KINDS, AnswersView, Kind
 from distill.spec import RunSpec
 from distill.store import TEACHER, Run
-from pages.ui import cache, figures, palette, parts, state, vote
+from pages.ui import cache, charts, figures, palette, parts, state, vote
 from pages.ui.compare_charts import arm_label, kind_of
 from pages.ui.text import escaped, visible
 
@@ -151,7 +152,9 @@ def _tokens(spec: RunSpec, view: AnswersView, position: int, students: list[str]
     if not tokens:
         return
     st.subheader("The teacher's tokens, and how likely a student finds them", anchor=False)
-    st.caption("Red: below 10 %. Yellow: below 50 %. The table has every figure.")
+    st.caption(
+        "Red: below 10 %. Yellow: below 50 %. The chart tells each figure under the pointer, the table all of them."
+    )
     for arm in students:
         pieces = []
         for token, p in zip(tokens, view.probabilities[arm][position], strict=True):
@@ -162,5 +165,30 @@ def _tokens(spec: RunSpec, view: AnswersView, position: int, students: list[str]
     table = pd.DataFrame({"token": [visible(token, 60) for token in tokens]})
     for arm in (TEACHER, *students):
         table[f"{arm_label(spec, arm)}, %"] = (100 * pd.Series(view.probabilities[arm][position])).round(1)
-    with st.expander("Table", icon=":material/table_rows:", type="compact"):
-        st.dataframe(table, hide_index=True)
+    figure = _probabilities(spec, view, position, students)
+    charts.show(figure, table, key="answer_tokens", says="Probability of each of the teacher's tokens, by model.")
+
+
+def _probabilities(spec: RunSpec, view: AnswersView, position: int, students: list[str]) -> go.Figure:
+    """Each token's probability under the pointer: the teacher's as a line, a mark for each student."""
+    tokens = [charts.label(visible(token, 30), 30) or "blank" for token in view.tokens[position]]
+    figure = charts.figure(
+        height=260,
+        showlegend=True,
+        xaxis=charts.axis("token of the teacher's answer"),
+        yaxis=charts.axis("probability, %", range=[-4, 104]),
+        hovermode="x unified",
+    )
+    for arm in (TEACHER, *students):
+        kind = kind_of(spec, arm)
+        figure.add_scatter(
+            x=list(range(1, len(tokens) + 1)),
+            y=[100 * float(p) for p in view.probabilities[arm][position]],
+            mode="lines" if arm == TEACHER else "markers",
+            line={"color": palette.colour_of(kind), "width": 1.5},
+            marker={"color": palette.colour_of(kind), "symbol": palette.symbol_of(kind), "size": 8},
+            name=charts.label(arm_label(spec, arm)),
+            customdata=[[token] for token in tokens],
+            hovertemplate="%{customdata[0]}: %{y:.1f} %",
+        )
+    return figure

@@ -141,3 +141,13 @@ def test_hostile_answers_are_text(home: Path) -> None:
     assert_well(app)
     for each in app.markdown:
         assert not re.search(r"(?<!\\)(<script|!\[)", each.value)
+    begin(Workspace(home), Run(Workspace(home).runs / RUN_ID), Wishes(fraction=1.0, double_share=0), "Pat")
+    cards = open_page("review", run=RUN_ID)
+    cards.text_input(key="review_name").set_value("Ada").run()
+    votes = open_page("examples", run=RUN_ID)
+    votes.segmented_control(key="answers_view").set_value("Vote blind").run()
+    votes.text_input(key="vote_name").set_value("Ada").run()
+    for app in (cards, votes):
+        assert_well(app)
+        for each in app.markdown:
+            assert not re.search(r"(?<!\\)(<script|!\[)", each.value)
