@@ -169,7 +169,7 @@ def unlike(first: Strings, second: Strings, name: str) -> str:
     a, b = set(first.tolist()), set(second.tolist())
     if a == b:
         return ""
-    return f"the test rows differ from those of run {name}: {len(a & b):,} of {len(b):,} are shared"
+    return f"the test rows differ from those of run {name}: {len(a & b):,} are in both, of {len(b):,} here and {len(a):,} there"
 
 
 def _link(run: Run) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _frontier(audit: Audited, spec: RunSpec) -> None:
         st.caption("No frontier, because fewer than two arms have both figures.")
         return
     chosen = len(drawn.choices) > 0
-    left, right = st.columns([11, 9], gap="small") if chosen else (st.container(), None)
+    left, right = st.columns(2, gap="small") if chosen else (st.container(), None)
     with left:
         says = f"Quality kept against {AXES[against][1]}, with the Pareto front, its knee and the published limit."
         charts.show(drawn.figure, drawn.arms, key="frontier", says=says)

@@ -35,7 +35,7 @@ def test_the_frontier_is_chosen_on_dev_and_shows_its_marks(swept: str, window: P
         expect(window.get_by_text(words).last).to_be_attached()
     expect(window.get_by_text(re.compile("the test chose nothing")).first).to_be_visible()
     expect(window.get_by_text(re.compile("Dev chooses 'd")).first).to_be_visible()
-    window.get_by_role("button", name="Speed").or_(window.get_by_role("radio", name="Speed")).first.click()
+    window.locator(".st-key-frontier_axis").get_by_text("Speed", exact=True).click()
     settled(window)
     expect(window.get_by_text("times faster, one text").last).to_be_attached()
     expect(window.get_by_text("Something went wrong")).to_have_count(0)
