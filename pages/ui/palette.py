@@ -24,6 +24,7 @@ KIND_COLOURS: dict[str, str] = {
     "token_kl": VERMILLION,
     "on_policy": VERMILLION,
     "step_by_step": VERMILLION,
+    "step_by_step_labels": VERMILLION,
     "sequence": GREY,
     "people": SKY,
 }
@@ -39,6 +40,11 @@ KIND_SYMBOLS: dict[str, str] = {
     "trimmed": "star",
     "stacked": "hexagram",
     "sequence": "square",
+    "step_by_step": "circle-cross",
+    "step_by_step_labels": "circle-cross",
+    "on_policy": "circle-dot",
+    "self_distilled": "circle-dot",
+    "iterative": "circle-x",
 }
 # the theme's colour of the same hue, for coloured words; .streamlit/config.toml sets them for light and dark
 _THEME_COLOURS: dict[str, str] = {
