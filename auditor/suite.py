@@ -43,16 +43,26 @@ class Line:
     remark: str = ""
 
     @property
+    def at_chance(self) -> bool:
+        """True where the teacher is not surely better than always saying the commonest label: what is kept of that says nothing."""
+        if self.teacher is None or self.commonest is None or not self.teacher.n:
+            return False
+        always = wilson(round(self.commonest * self.teacher.n), self.teacher.n)
+        return self.teacher.low is not None and self.teacher.low <= always.value
+
+    @property
     def warned(self) -> bool:
         """True where it was measured that a legal, medical or multi-step task keeps less."""
         return LESS in self.remark
 
 
 def summary(store: RunStore, record: SuiteRecord) -> list[Line]:
-    """Every task, the best kept first; tasks without figures last."""
+    """Every task, the best kept first; then those whose teacher is at chance, and tasks without figures last."""
     lines = [_line(store, task, record.domains.get(task, "general"), run) for task, run in record.runs.items()]
     lines = [_remarked(line, lines) for line in lines]
-    return sorted(lines, key=lambda line: (line.retention is None, -(_value(line.retention) or 0), line.task))
+    return sorted(
+        lines, key=lambda line: (line.retention is None, line.at_chance, -(_value(line.retention) or 0), line.task)
+    )
 
 
 def _line(store: RunStore, task: str, domain: str, run_id: str) -> Line:
@@ -89,16 +99,16 @@ def _remarked(line: Line, lines: Sequence[Line]) -> Line:
 
 def remark(line: Line, lines: Sequence[Line]) -> str:
     """What is measured of one task: a teacher at chance first, then a hard domain against the general tasks of the suite."""
-    if line.teacher is not None and line.commonest is not None and line.teacher.n:
-        always = wilson(round(line.commonest * line.teacher.n), line.teacher.n)
-        if line.teacher.low is not None and line.teacher.low <= always.value:
-            return (
-                f"The teacher is not surely better than always saying the commonest label ({100 * always.value:.1f} %), "
-                "so what is kept of it says nothing."
-            )
+    if line.at_chance and line.commonest is not None:
+        return (
+            f"The teacher is not surely better than always saying the commonest label ({100 * line.commonest:.1f} %), "
+            "so what is kept of it says nothing."
+        )
     if line.domain == "general" or line.retention is None:
         return ""
-    general = [one.retention for one in lines if one.domain == "general" and one.retention is not None]
+    general = [
+        one.retention for one in lines if one.domain == "general" and one.retention is not None and not one.at_chance
+    ]
     difference = _difference(line.retention, general)
     if difference is None:
         return f"Whether {line.domain} tasks keep less cannot be told: there is no general task to hold it against."

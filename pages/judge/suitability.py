@@ -43,7 +43,7 @@ def render() -> None:
         st.caption(
             "Left the accuracy kept of the teacher's, the best first; right the student's own accuracy, beside it its teacher's (|) and that of "
             "always saying the commonest label (×). With 95 % intervals; each task is a run of its own. Diamonds are legal, medical and "
-            "multi-step tasks."
+            "multi-step tasks; where a mark is open, the teacher itself is at chance."
         )
         charts.show(_chart(known), _table(lines), key="suite_kept", says="Quality kept of each task, ordered.")
     charts.frame(_table(lines), key="suite_lines")
@@ -57,13 +57,26 @@ def render() -> None:
 
 
 def _sentence(lines: list[Line], known: list[Line]) -> str:
+    """The answer: most and least kept, among the tasks of which what is kept says something."""
+    telling = [line for line in known if not line.at_chance]
+    more = []
+    if len(telling) < len(known):
+        noun = "task" if len(known) - len(telling) == 1 else "tasks"
+        more.append(
+            f"On {len(known) - len(telling)} {noun} the teacher itself is at chance, so what is kept says nothing."
+        )
+    if len(known) < len(lines):
+        more.append(f"{len(lines) - len(known)} tasks have no figure yet.")
     if not known:
         return f"None of {len(lines)} tasks has been measured yet."
-    first, last = known[0], known[-1]
-    waiting = f" {len(lines) - len(known)} tasks have no figure yet." if len(known) < len(lines) else ""
-    if len(known) == 1:
-        return f"'{first.task}' keeps {words.with_interval(first.retention)}.{waiting}"
-    return f"It keeps most on '{first.task}', {words.with_interval(first.retention)}, and least on '{last.task}', {words.with_interval(last.retention)}.{waiting}"
+    if not telling:
+        return " ".join(["Nothing can be said yet.", *more])
+    first, last = telling[0], telling[-1]
+    if len(telling) == 1:
+        said = f"'{first.task}' keeps {words.with_interval(first.retention)}."
+    else:
+        said = f"It keeps most on '{first.task}', {words.with_interval(first.retention)}, and least on '{last.task}', {words.with_interval(last.retention)}."
+    return " ".join([said, *more])
 
 
 def _chart(known: list[Line]) -> go.Figure:
@@ -79,7 +92,10 @@ def _chart(known: list[Line]) -> go.Figure:
     look = {
         "size": 11,
         "color": [palette.VERMILLION if line.domain == "general" else palette.PURPLE for line in known],
-        "symbol": ["circle" if line.domain == "general" else "diamond" for line in known],
+        "symbol": [
+            ("circle" if line.domain == "general" else "diamond") + ("-open" if line.at_chance else "")
+            for line in known
+        ],
     }
     for panel, measures in (("x", [line.retention for line in known]), ("x2", [line.student for line in known])):
         spans = [charts.as_percent(one) if one else (None, None, None) for one in measures]

@@ -47,3 +47,10 @@ def test_lines_are_ordered_and_a_deleted_run_is_said(tmp_path: Path) -> None:
     assert [one.task for one in lines] == ["good", "bad", "gone"]
     assert lines[1].remark.startswith("Measured: this legal task keeps less") or "says nothing" in lines[1].remark
     assert lines[2].status == "deleted"
+
+
+def test_a_teacher_at_chance_takes_no_part_in_the_order_nor_in_the_comparison() -> None:
+    good, chance = line("a", "general", kept(95)), line("b", "general", kept(100), level=0.51)
+    assert chance.at_chance and not good.at_chance
+    said = remark(line("law", "legal", kept(80)), [good, chance])
+    assert said == remark(line("law", "legal", kept(80)), [good])
