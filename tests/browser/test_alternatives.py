@@ -44,6 +44,7 @@ def test_the_frontier_is_chosen_on_dev_and_shows_its_marks(swept: str, window: P
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_does_not_scroll_sideways(swept: str, browser: Browser, scheme: str) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
+    page.set_default_timeout(90_000)
     visit(page, f"{swept}/alternatives?run={RUN_ID}")
     expect(page.get_by_text("Frontier", exact=True).first).to_be_visible()
     wide = page.evaluate("(m => m.scrollWidth - m.clientWidth)(document.querySelector('[data-testid=stMain]'))")
