@@ -14,7 +14,7 @@ from auditor.review.exchange.importing import ReviewImportError, import_decision
 from auditor.review.frame import load_frame
 from auditor.review.plan import Strata
 from auditor.review.records import notes
-from auditor.review.results import differences
+from auditor.review.results import differences, early_look
 from auditor.review.rounds import Round, add_strata, close_round
 from auditor.review.targeted import MEANING, add_targeted, sources_of
 from distill import jobs
@@ -78,8 +78,12 @@ def draw_apply(run: Run, now: Round, by: str) -> None:
     else:
         st.caption("Applying starts a run, which needs the role 'engineer'.")
     review_children.draw(run)
+    if now.closed:
+        return
     _more_cards(run, now, by)
-    _close(run, now, by)
+    look = early_look(workspace, now)
+    if look is None or not look.final:
+        _close(run, now, by)
 
 
 def what_changes(found: Corrections, unit: Unit) -> str:
