@@ -129,7 +129,8 @@ def _ask_for_positive(run: Run) -> None:
 def _sentence(audit: Audited, spec: RunSpec) -> None:
     """The answer first: change of the gap, interval, n, verdict; then what distillation and compression did."""
     change = audit.measure("gender_bias_change", spec.candidate)
-    result = audit.report.result("lm_bias" if spec.task == LANGUAGE_MODELS else "gender_bias")
+    writes = spec.task == LANGUAGE_MODELS
+    result = audit.report.result("lm_bias" if writes else "gender_bias")
     if change is None:
         reason = result.skipped if result and result.skipped else "the audit gave no gap for the candidate"
         st.warning(f"The gender gap was not measured, because {escaped(reason, 400)}", icon=":material/info:")
@@ -153,17 +154,18 @@ def _sentence(audit: Audited, spec: RunSpec) -> None:
         for name in ("gender_bias_added_by_distillation", "gender_bias_added_by_compression"):
             found = next((m for m in audit.report.measures if m.name == name and m.value is not None), None)
             if found is not None:
-                what = (
-                    "Soft targets, against hard labels,"
-                    if "distillation" in name
-                    else "A smaller model, against the teacher,"
+                soft = (
+                    "The teacher's distribution, against its text alone,"
+                    if writes
+                    else "Soft targets, against hard labels,"
                 )
+                what = soft if "distillation" in name else "A smaller model, against the teacher,"
                 lines.append(f"{what} changed it by {_signed(found)}: {escaped(found.detail.get('verdict', ''))}.")
         if lines:
             st.markdown(" ".join(lines))
         with st.container(horizontal=True, gap="medium"):
             st.caption(
-                f"margin ±{change.detail.get('margin', 0):g} · {len(spec.seeds)} seeds · these seeds, this teacher"
+                f"margin ±{change.detail.get('margin', 0):g} · {len(spec.seeds)} seed{'s' if len(spec.seeds) > 1 else ''} · these seeds, this teacher"
             )
             claims.line("gender_bias_change_pct", kind_of(spec, spec.candidate))
 
