@@ -106,6 +106,7 @@ MEASURES: dict[str, Word] = {
     "break_even_texts": Word("break-even volume", "count", "Texts after which labelling and training are paid for."),
     "size_bytes": Word("size on disk", "bytes"),
     "peak_memory_bytes": Word("peak memory", "bytes"),
+    "memory_ratio": Word("times less memory", "ratio"),
     "compression": Word("times smaller", "ratio"),
     "throughput_speedup": Word("throughput gain", "ratio"),
     "disagreements": Word("disagreements", "count"),

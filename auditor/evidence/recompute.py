@@ -16,7 +16,14 @@ from distill.store import Run
 State = Literal["ok", "failed", "attested", "not checked"]
 TOLERANCE = 1e-6  # relative: what another processor may change in the last digits
 # read once from a meter, or from a model of one: no file holds what they were computed from
-ATTESTED = {"peak_memory_bytes", "model_memory_bytes", "making_energy_kwh", "energy_per_1k_wh", "energy_saving"}
+ATTESTED = {
+    "peak_memory_bytes",
+    "model_memory_bytes",
+    "memory_ratio",
+    "making_energy_kwh",
+    "energy_per_1k_wh",
+    "energy_saving",
+}
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from auditor.checks.energy import energy_rounds
-from auditor.evidence.verify import ATTESTED
+from auditor.evidence.recompute import ATTESTED
 from distill.energy import NO_METER
 from distill.files import read_json, write_json
 from distill.store import TEACHER
