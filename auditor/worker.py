@@ -84,6 +84,7 @@ def _work(workspace: Workspace, run: Run, job: Job, monitor: Monitor) -> Outcome
 
     spec = run.spec
     validate_checks(spec)  # a misspelt check is said now, not when everything is trained
+    chained.began(workspace, run, job.action, job.created_by)
     energy.begin()
     if job.action == "run":
         context = StageContext(run=run, spec=spec, cache=workspace.cache, monitor=monitor)

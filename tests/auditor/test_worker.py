@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from auditor import worker
+from auditor.evidence.log import entries
 from distill import events, jobs
 from distill.errors import DataError, StoreError
 from distill.escalate import escalate
@@ -45,6 +46,8 @@ def test_one_runner_does_all_jobs_each_in_a_fresh_interpreter_and_leaves(home: W
     assert [job.state for job in jobs.jobs(home)] == ["done"] * 3
     assert not (made[0].folder / "process.json").exists()
     assert not (made[0].folder / ".reserve").exists()
+    chain = entries(home, made[0].id)
+    assert chain[0].action == "begin" and chain[0].payload["action"] == "run"
 
 
 @pytest.mark.parametrize(
@@ -66,6 +69,8 @@ def test_a_failure_is_one_sentence_and_its_traceback_is_in_the_log_only(
     until(lambda: ended(run) and jobs.jobs(home)[0].state != "claimed")
     end = last(run)
     assert isinstance(end, events.Failed)
+    told = entries(home, run.id)[-1]
+    assert (told.action, told.payload["state"]) == ("end", "failed") and "secret" not in told.model_dump_json()
     assert (end.message, run.status(), jobs.jobs(home)[0].state) == (message, "failed", "failed")
     assert end.hint or name == "unsealed"
     assert "Traceback" in (run.folder / "worker.log").read_text()
