@@ -169,7 +169,7 @@ class Promise:
 def promise(plan: Plan) -> Promise:
     """'What will this sample prove?', with its operating-characteristic curve."""
     top = min(1.0, max(3 * plan.limit, 0.02))
-    rates = np.linspace(0, top, 61)
+    rates = np.unique(np.round(np.linspace(0, top, 61) * plan.lot)) / plan.lot  # a lot has whole wrong labels
     rule = AcceptancePlan(plan.lot, plan.n, max(plan.accept_up_to, 0), plan.wishes.aql, plan.limit, 0.0, 0.0)
     accepted = operating_characteristic(rule, rates) if plan.accept_up_to >= 0 else np.zeros(len(rates))
     c = max(plan.accept_up_to, 0)

@@ -127,6 +127,8 @@ def _promise(plan: Plan, said: Promise) -> None:
     )  # fmt: skip
     charts.line_at(figure, x=100 * plan.limit, label=f"limit {100 * plan.limit:.3g} %")
     table = (
-        pd.DataFrame({"wrong in the lot, %": 100 * said.rates, "accepted, %": 100 * said.accepted}).iloc[::5].round(2)
+        pd.DataFrame({"wrong in the lot, %": 100 * said.rates, "accepted, %": 100 * said.accepted})
+        .iloc[:: max(1, len(said.rates) // 12)]
+        .round(2)
     )
     charts.show(figure, table, key="review_oc", says="Operating characteristic: how often such a lot is accepted")

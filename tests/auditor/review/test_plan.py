@@ -82,6 +82,16 @@ def test_the_draw_is_simple_random_and_repeatable() -> None:
     assert draw_sample(plan)[0].tolist() == draw_sample(plan)[0].tolist()
 
 
+def test_the_curve_stands_at_whole_numbers_of_wrong_labels() -> None:
+    plan = make_plan(372, "f", Wishes())
+    said = promise(plan)
+    wrong = said.rates * 372
+    assert np.allclose(wrong, np.round(wrong)) and len(set(wrong)) == len(wrong)
+    assert (np.diff(said.accepted) < 0).all()
+    assert np.allclose(said.accepted, hypergeom.cdf(plan.accept_up_to, 372, np.round(wrong).astype(int), plan.n))
+    assert "If none is wrong" in said.sentence
+
+
 def test_a_sample_too_small_to_prove_anything_says_so() -> None:
     plan = make_plan(1_000, "f", Wishes(fraction=0.01))
     assert plan.accept_up_to == -1
