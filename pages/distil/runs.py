@@ -234,6 +234,6 @@ def _table(lines: list[RunLine]) -> pd.DataFrame:
 def _priced(line: RunLine) -> dict[str, str]:
     """What errors and running cost by the run's own prices of errors."""
     return {
-        "running and errors, 1,000 answers": words.with_interval(line.money),
-        "saved of the teacher's": words.with_interval(line.saved),
+        words.word_of("total_cost_per_1k").name: words.with_interval(line.money),
+        words.word_of("total_cost_saving").name: words.with_interval(line.saved),
     }

@@ -9,11 +9,12 @@ import pytest
 
 from distill.export import Verified, _record
 from distill.store import Run
+from pages.ui.words import word_of
 from tests.fakes import RUN_ID, make_fake_run
 from tests.pages.driver import assert_well, open_page, said
 
 PRICES = {"errors": {"negative": {"positive": 2.0}}, "error_default": 0.1}
-DEAR = "running and errors, 1,000 answers"
+DEAR = word_of("total_cost_per_1k").name
 
 
 @pytest.fixture(scope="module")
