@@ -150,11 +150,6 @@ def _downloads(run: Run, content: ReportContent) -> None:
                 "Bundle without texts", data=partial(report_cache.file, run, "bundle", False), file_name=f"{run.id}-report-no-texts.zip",
                 mime="application/zip", icon=":material/download:", on_click="ignore", key=f"get_bare_{run.id}", type="tertiary",
             )  # fmt: skip
-            st.download_button(
-                "Anchor", data=partial(report_cache.anchor, run), file_name=f"{run.id}-anchor.json",
-                mime="application/json", icon=":material/anchor:", on_click="ignore", key=f"get_anchor_{run.id}", type="tertiary",
-                help="The signed head of the evidence chain. Deposit it elsewhere: `heirloom verify … --anchor FILE` then shows that the chain was not written anew.",
-            )  # fmt: skip
 
 
 def _chain(content: ReportContent) -> None:
@@ -166,6 +161,12 @@ def _chain(content: ReportContent) -> None:
     st.caption(
         "Newest first. Each entry names the digest of the one before it: change one, and every later one is wrong."
     )
+    run = content.material.run
+    st.download_button(
+        "Anchor", data=partial(report_cache.anchor, run), file_name=f"{run.id}-anchor.json", mime="application/json",
+        icon=":material/anchor:", on_click="ignore", key=f"get_anchor_{run.id}",
+        help="The signed head of the chain. Deposit it elsewhere: `heirloom verify … --anchor FILE` then shows that the chain was not written anew.",
+    )  # fmt: skip
     charts.frame(_table(entries[-500:][::-1]), key="chain_table", height=420)
 
 
