@@ -119,7 +119,9 @@ def answers_to_learn(context: ArmContext, loaded: LoadedCausal, *, soft: bool) -
     taught = taught_rows(context, loaded, kept, lesson.signals, soft=soft)
     texts = sum(not one.soft for one in taught)
     if soft and texts:
-        notes.append(f"{texts:,} of {len(taught):,} answers were learnt as text: edited, without log-probabilities, or with tokens unknown to the student.")
+        notes.append(
+            f"{texts:,} of {len(taught):,} answers were learnt as text: edited, without log-probabilities, or with tokens unknown to the student."
+        )
     return taught, notes
 
 

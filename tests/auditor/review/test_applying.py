@@ -83,8 +83,8 @@ def test_a_grandchild_keeps_the_corrections_of_its_parents(workspace: Workspace,
     grandchild = apply_decisions(workspace, child, "Ada", executor=NoRunner())
     told = read_frame(grandchild.folder / CORRECTIONS).set_index("row_id")
     assert set(told.index) == {first[0], second[0]}
-    assert told.loc[first[0], "decision"].startswith(f"{begun.id}#")
-    assert told.loc[second[0], "decision"].startswith(f"{child.id}#")
+    assert str(told.loc[first[0], "decision"]).startswith(f"{begun.id}#")
+    assert str(told.loc[second[0], "decision"]).startswith(f"{child.id}#")
     assert grandchild.spec.label_version == 2
     assert grandchild.spec.name.count("labels v") == 1
 
