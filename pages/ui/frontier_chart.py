@@ -19,7 +19,7 @@ from pages.ui.compare_charts import arm_label, arms_of, kind_of
 AXES = {
     "Size": ("compression", "times smaller on disk", "size"),
     "Speed": ("latency_speedup", "times faster, one text", "speed"),
-    "Cost": ("cost_saving", "cost saved, %", "cost"),
+    "Cost": ("cost_saving", "cost of running saved, %", "cost"),
 }
 GAINED = {"Size": "× smaller", "Speed": "× faster", "Cost": "% saved"}
 CLAIMED = 20.0  # 'no more than 95 % compression without a major drop in quality' is a twentieth of the size
