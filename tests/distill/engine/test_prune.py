@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from distill.engine import prune
+from distill.engine.layers import pick_layers
 from distill.engine.lean import lean_classifier
 from distill.engine.loading import LoadedClassifier, load_classifier, save_classifier
 from distill.engine.onnx_model import write_onnx
@@ -92,3 +93,27 @@ def test_an_architecture_that_cannot_be_pruned_is_named(loaded: LoadedClassifier
     loaded.model.config.model_type = "funnel"
     with pytest.raises(ModelError, match="'funnel' cannot be pruned"):
         prune.encoder_layers(loaded.model)
+
+
+def test_narrower_leaves_the_heads_and_keeps_the_units_that_matter(loaded: LoadedClassifier) -> None:
+    """Units whose output is nothing are those that go, so the answers stay."""
+    layers = prune.encoder_layers(loaded.model)
+    with torch.no_grad():
+        for layer in layers:
+            layer.down.weight[:, 1::2].zero_()
+        before = loaded.model(input_ids=IDS).logits
+    prune.cut(loaded.model, _importance(loaded), 0.5, heads_too=False)
+    assert getattr(loaded.model.config, prune.KEY) == {"heads": [2] * 4, "inner": [32] * 4}
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.model(input_ids=IDS).logits, before)
+
+
+def test_layers_of_a_cut_teacher_keep_their_own_sizes(loaded: LoadedClassifier, tmp_path: Path) -> None:
+    prune.cut(loaded.model, _importance(loaded), 0.5)
+    student = pick_layers(loaded, (0, 3))
+    assert getattr(student.model.config, prune.KEY) == {"heads": [1, 1], "inner": [32, 32]}
+    save_classifier(student, tmp_path / "student")
+    again = load_classifier(str(tmp_path / "student"), LABELS)
+    with torch.no_grad():
+        expected = student.model(input_ids=IDS).logits
+        torch.testing.assert_close(again.model(input_ids=IDS).logits, expected)
