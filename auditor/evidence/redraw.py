@@ -16,7 +16,14 @@ from distill.provenance import made_by
 from distill.store import Run
 
 JSON = "report.json"
-_FROM_EVENTS = ("queued", "started", "ended")  # the moments come from the event log, which stays at home
+_SAID = (
+    "checks",
+    "measures",
+    "findings",
+    "gates",
+    "verdict",
+    "report",
+)  # the rest names paths and moments of the home it comes from
 
 
 def redraw(bundle: Bundle, manifest: Mapping[str, Any], chain: list[Entry], run: Run, key: str) -> list[Line]:
@@ -70,8 +77,6 @@ def _facts(data: bytes) -> Any:
     """A report's JSON without what is not in a bundle."""
     try:
         value = json.loads(data)
-        for name in _FROM_EVENTS:
-            value["run"].pop(name, None)
-    except (ValueError, KeyError, TypeError, AttributeError):
+        return {name: value[name] for name in _SAID}
+    except (ValueError, KeyError, TypeError):
         return None
-    return value
