@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from auditor.evidence.bundle import Bundle
@@ -16,14 +17,7 @@ from distill.provenance import made_by
 from distill.store import Run
 
 JSON = "report.json"
-_SAID = (
-    "checks",
-    "measures",
-    "findings",
-    "gates",
-    "verdict",
-    "report",
-)  # the rest names paths and moments of the home it comes from
+_FROM_EVENTS = ("queued", "started", "ended")  # the moments come from the event log, which stays at home
 
 
 def redraw(bundle: Bundle, manifest: Mapping[str, Any], chain: list[Entry], run: Run, key: str) -> list[Line]:
@@ -77,6 +71,17 @@ def _facts(data: bytes) -> Any:
     """A report's JSON without what is not in a bundle."""
     try:
         value = json.loads(data)
-        return {name: value[name] for name in _SAID}
-    except (ValueError, KeyError, TypeError):
+        for name in _FROM_EVENTS:
+            value["run"].pop(name, None)
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
+    return _homeless(value)
+
+
+def _homeless(value: Any) -> Any:
+    """A document in which an absolute path is its last part alone: the home that it comes from is not here."""
+    if isinstance(value, dict):
+        return {name: _homeless(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_homeless(inner) for inner in value]
+    return PurePath(value).name if isinstance(value, str) and value.startswith("/") else value

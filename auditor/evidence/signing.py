@@ -13,7 +13,7 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from auditor.evidence.chain import canonical
 from distill.errors import StoreError
@@ -26,8 +26,8 @@ class Signature(BaseModel):
     """A signed statement: ``signature`` (hex) over the canonical JSON of the statement, by ``public_key`` (hex)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    public_key: str
-    signature: str
+    public_key: str = Field(pattern="^[0-9a-f]{64}$")
+    signature: str = Field(pattern="^[0-9a-f]*$")
 
     @property
     def fingerprint(self) -> str:

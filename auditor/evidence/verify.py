@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from auditor.evidence.anchor import Anchor, held_against
 from auditor.evidence.bundle import (
     ANSWERS,
@@ -87,6 +89,8 @@ def verify_bundle(
         bundle = Bundle.from_bytes(data, where)
         manifest = _canonical_object(bundle, MANIFEST)
         signature = Signature.model_validate(_canonical_object(bundle, SIGNATURE))
+    except ValidationError:
+        return Verification((Line("file", "failed", f"{SIGNATURE} holds no signature and key."),), "")
     except (ReportError, ValueError) as error:
         return Verification((Line("file", "failed", str(error)),), "")
     lines = [_files(bundle, manifest), _signed(manifest, signature, key)]

@@ -97,7 +97,9 @@ def test_signature_holds_for_its_statement_only(tmp_path: Path) -> None:
     signed = sign({"head": "abc", "entries": 3}, key)
     assert verify({"entries": 3, "head": "abc"}, signed)
     assert not verify({"entries": 4, "head": "abc"}, signed)
-    assert not verify({"head": "abc", "entries": 3}, Signature(public_key="zz", signature="00"))
+    assert not verify({"head": "abc", "entries": 3}, Signature(public_key="00" * 32, signature="00"))
+    with pytest.raises(ValueError, match="public_key"):
+        Signature(public_key="zz", signature="00")
     assert len(fingerprint(signed.public_key)) == 39
 
 
