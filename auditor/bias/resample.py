@@ -223,9 +223,16 @@ def calibration(table: PairTable, contributions: FloatArray, deviations: FloatAr
 
 def jackknife_squares(table: PairTable) -> FloatArray:
     """G² of each model without one word, ``(words, models)``."""
-    squares = cell_squares(table)
-    known = np.where(np.isfinite(squares), squares, 0.0)
-    there = np.isfinite(squares).astype(np.float64)
+    return _without_a_word(table, cell_squares(table))
+
+
+def jackknife_means(table: PairTable) -> FloatArray:
+    """The signed mean of each model without one word, ``(words, models)``."""
+    return _without_a_word(table, cell_means(table))
+
+
+def _without_a_word(table: PairTable, cells: FloatArray) -> FloatArray:
+    known, there = np.where(np.isfinite(cells), cells, 0.0), np.isfinite(cells).astype(np.float64)
     sums, counts = (np.zeros((int(table.word.max()) + 1, known.shape[1])) for _ in range(2))
     np.add.at(sums, table.word, known)
     np.add.at(counts, table.word, there)
