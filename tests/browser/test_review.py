@@ -122,10 +122,10 @@ FULL_SPEED = """([keys, count]) => {
   window.answered = [];
   let before = '', pressed = 0, last = 0;
   const timer = setInterval(() => {
-    const now = read();
+    const now = row(read());  // the row, not the whole text: a card that is drawn piece by piece is one card
     if (!now) return;
     if (now !== before) {
-      if (before) window.answered.push(row(before));
+      if (before) window.answered.push(before);
       if (window.answered.length >= count) { clearInterval(timer); return; }
       before = now;
       pressed += 1;
