@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -115,5 +116,5 @@ def _public(folder: str) -> str:
 
 
 def test_two_processes_end_up_with_one_key(tmp_path: Path) -> None:
-    with get_context("spawn").Pool(3) as pool:
+    with ProcessPoolExecutor(3, get_context("spawn")) as pool:
         assert len(set(pool.map(_public, [str(tmp_path)] * 6))) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,8 +21,8 @@ def _write(task: tuple[str, str]) -> int:
 
 
 def test_writers_in_three_processes_lose_and_double_nothing(tmp_path: Path) -> None:
-    with get_context("spawn").Pool(3) as pool:
-        pool.map(_write, [(str(tmp_path), name) for name in ("Ada", "Ben", "Cleo")])
+    with ProcessPoolExecutor(3, get_context("spawn")) as pool:
+        list(pool.map(_write, [(str(tmp_path), name) for name in ("Ada", "Ben", "Cleo")]))
     chain = entries(Workspace(tmp_path), "run-1")
     assert verify_chain(chain, "run-1").ok
     assert len(chain) == length(Workspace(tmp_path), "run-1") == 60

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -187,7 +188,7 @@ def test_two_people_deciding_500_cards_each_at_full_speed_lose_and_double_none(t
     run = make_fake_run(tmp_path, n_pool=1_200, n_test=30, n_dev=30, seeds=(1,), timings=False)
     workspace = Workspace(tmp_path).made()
     begin(workspace, run, Wishes(fraction=1.0, double_items=60, double_share=0.05), "Pat")
-    with get_context("spawn").Pool(2) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         told = dict(
             zip(("Ada", "Ben"), pool.map(_review, [(str(tmp_path), who, 500) for who in ("Ada", "Ben")]), strict=True)
         )
