@@ -19,13 +19,15 @@ from playwright.sync_api import Browser, Page
 from auditor.evidence.chain import verify_chain
 from auditor.evidence.log import entries
 from auditor.review import decisions_frame
+from auditor.review.answers import REASONS
 from auditor.review.plan import Wishes
-from auditor.review.records import problems
+from auditor.review.records import edits, problems
 from auditor.review.rounds import begin
 from distill.store import Run
 from distill.types import read_frame, write_frame
 from distill.workspace import Workspace
 from tests.fakes import make_fake_run
+from tests.fakes_generation import make_fake_generation_run
 from tests.pages.hostile import STRINGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,6 +186,38 @@ def test_a_server_killed_between_key_and_answer_leaves_no_half_decision(tmp_path
             page = sit_down(browser, server, run, "Ada")
         press_and_wait(page, "1")
         assert len(decisions_frame(workspace, run.id)) == after + 1
+    well(workspace, run)
+
+
+def test_an_answer_is_accepted_mended_rejected_and_taken_back_by_keyboard(tmp_path: Path, browser: Browser) -> None:
+    run = make_fake_generation_run(tmp_path, n_test=10, n_pool=40, n_dev=5)
+    workspace = Workspace(tmp_path)
+    begin(workspace, run, Wishes(fraction=0.2, double_share=0), "Pat")
+    with serving(tmp_path) as server:
+        page = sit_down(browser, server, run, "Ada")
+        press_and_wait(page, "Enter")
+        press_and_wait(page, "1")
+        before = card_of(page)
+        page.keyboard.press("e")
+        field = page.get_by_label("The answer as it should be")
+        field.press_sequentially(" Mended, see 3.")  # no letter or digit typed here is a key of the card
+        assert card_of(page) == before
+        words = field.input_value()
+        field.press("Control+Enter")
+        page.wait_for_function(
+            "before => document.querySelector('.st-key-review_card')?.innerText !== before", arg=before
+        )
+        press_and_wait(page, "s")
+        press_and_wait(page, "u")
+    said = decisions_frame(workspace, run.id)
+    said = said[said["standing"]]
+    assert list(zip(said["kind"], said["label"], said["reason"], strict=True)) == [
+        ("label", 0, ""),
+        ("none", -1, REASONS[0]),
+        ("label", 1, "wrong"),
+    ]
+    assert list(edits(workspace, run.id).values()) == [words.strip()]
+    assert "Mended, see 3." in words
     well(workspace, run)
 
 
