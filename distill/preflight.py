@@ -18,7 +18,7 @@ from distill.errors import HeirloomError, nearest
 from distill.estimate import ITEMS, Estimate, estimate, gguf_file, local_folder, shape_of, teacher_shape
 from distill.files import canonical_json
 from distill.plugins import ARMS
-from distill.spec import ArmSpec, DataSpec, FileSource, RunSpec
+from distill.spec import LANGUAGE_MODELS, ArmSpec, DataSpec, FileSource, RunSpec
 from distill.teachers.base import model_labels
 from distill.token_signals import expected_bytes
 from distill.types import Examples
@@ -76,7 +76,7 @@ def preflight(spec: RunSpec, workspace: Workspace, *, items: int = ITEMS) -> Pre
     needed = estimate(spec, workspace.cache, splits, _median_words(data.report), items)
     if spec.teacher.kind in REMOTE:
         found += list(_guarded(lambda: _about_endpoint(spec, needed, splits, _median_words(data.report), items)))
-    if spec.task == "generation":
+    if spec.task == LANGUAGE_MODELS:
         found += list(_about_signals(spec, needed))
     found += list(_about_machine(needed, workspace))
     return Preflight(found, needed)
@@ -163,7 +163,7 @@ def _median_words(report: dict[str, Any], percentile: str = "p50") -> float:
 
 def _cut_texts(report: dict[str, Any], spec: RunSpec) -> Iterator[PreflightItem]:
     """A word is 1.4 tokens on average, so texts are cut from max_tokens / 1.4 words on."""
-    writes = spec.task == "generation"
+    writes = spec.task == LANGUAGE_MODELS
     limit = spec.asking.max_prompt_tokens if writes else spec.signals.max_tokens
     if 1.4 * _median_words(report, "p95") > limit:
         share = "Half" if 1.4 * _median_words(report) > limit else "More than one in twenty"

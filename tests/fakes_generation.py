@@ -179,6 +179,18 @@ def make_fake_generation_run(
     return run
 
 
+def make_small_generation_run(root: Path) -> Run:
+    """A finished, audited run whose checks ask a few items each: what reports and bundles are tried on."""
+    checks = {
+        "lm_bias": {"items": 220, "sets": ["winobias"], "resamples": 200},
+        "lm_choice": {"items": 20, "sets": ["piqa"]},
+        "lm_stereotypes": {"items": 20, "resamples": 200},
+        "lm_honest": {"items": 20, "resamples": 200},
+    }
+    spec = {"audit": {"resamples": 200, "checks": checks}}
+    return make_fake_generation_run(root, n_test=30, n_pool=20, with_items=True, audit=True, spec=spec)
+
+
 def fake_items(run: Run, spec: RunSpec, rng: np.random.Generator, likelihood: Likelihood | None = None) -> None:
     """items.parquet and every model's answers to it."""
     from auditor.audit import collect_items

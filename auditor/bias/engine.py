@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class GapEngine:
         value = float(self.means @ weights)
         deviation = (self.draws.signed - self.means) @ weights
         scale = self._scale(self._signed @ weights, deviation)
-        scale *= self._widening(self._signed @ weights, lambda: jackknife_means(self.table) @ weights)
+        scale *= self._widening(self._signed @ weights, lambda: self._means_without @ weights)
         return Bootstrap(value, value + scale * deviation, self.table.pairs)
 
     def _scale(self, contributions: FloatArray, deviations: FloatArray) -> float:
@@ -59,9 +60,18 @@ class GapEngine:
         slope = weights * self._slope
         deviation = self.draws.squared - self.squares
         scale = self._scale(self._squared @ slope, deviation @ slope) * self._widening(
-            self._squared @ slope, lambda: np.sqrt(np.maximum(jackknife_squares(self.table), 0.0)) @ weights
+            self._squared @ slope, lambda: self._gaps_without @ weights
         )
         return np.sqrt(np.maximum(self.squares + scale * deviation, 0.0))
+
+    @cached_property
+    def _gaps_without(self) -> FloatArray:
+        """G of each model without one word, ``(words, models)``."""
+        return np.sqrt(np.maximum(jackknife_squares(self.table), 0.0))
+
+    @cached_property
+    def _means_without(self) -> FloatArray:
+        return jackknife_means(self.table)
 
     def _widening(self, contributions: FloatArray, without: Callable[[], FloatArray]) -> float:
         """At least 1: how much wider a figure is by the delete-one jackknife over words, which follows the root of G², than by its slope.

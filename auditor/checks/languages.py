@@ -44,16 +44,34 @@ class LanguagesOptions(Part):
 )
 def languages(audit: AuditInput, options: LanguagesOptions) -> CheckResult:
     """Language mix of pool and test; accuracy and agreement of every arm in each language with enough rows."""
+    test, measures = mix(audit, options)
+    for language in large(test, options):
+        measures += _quality(audit, language, test == language, options.min_rows)
+    findings = [
+        Finding(check="languages", severity="info", claim=f"Languages of the test, as guessed: {in_words(test)}."),
+        *worse_elsewhere("languages", measures, audit.spec.candidate),
+    ]
+    return CheckResult(name="languages", measures=tuple(measures), findings=tuple(findings))
+
+
+def mix(audit: AuditInput, options: LanguagesOptions) -> tuple[Strings, list[Measure]]:
+    """The language of each test text, shape [n], and how much of pool (a seeded sample) and test each language has."""
     rng = np.random.default_rng(audit.spec.audit.seed)
     pool = audit.examples.part("pool").texts
     if len(pool) > options.max_texts:
         pool = [pool[i] for i in np.sort(rng.choice(len(pool), options.max_texts, replace=False))]
     test = detect(audit.test.texts, options)
-    measures = [*language_shares("pool", detect(pool, options)), *language_shares("test", test)]
-    for language, count in Counter(test).most_common():
-        if language != UNKNOWN and count >= options.min_rows:
-            measures += _quality(audit, language, test == language, options.min_rows)
-    return CheckResult(name="languages", measures=tuple(measures), findings=tuple(_findings(audit, measures, test)))
+    return test, [*_shares("pool", detect(pool, options)), *_shares("test", test)]
+
+
+def large(found: Strings, options: LanguagesOptions) -> list[str]:
+    """Known languages with enough texts for a figure, the commonest first."""
+    return [name for name, n in Counter(found).most_common() if name != UNKNOWN and n >= options.min_rows]
+
+
+def in_words(found: Strings) -> str:
+    """The commonest languages with their shares."""
+    return ", ".join(f"{name} {share(n / len(found))}" for name, n in Counter(found).most_common(4))
 
 
 def detect(texts: list[str], options: LanguagesOptions) -> Strings:
@@ -78,7 +96,7 @@ def _detector(among: tuple[str, ...]) -> Any:
     return LanguageDetectorBuilder.from_iso_codes_639_1(*codes).build()
 
 
-def language_shares(part: str, found: Strings) -> list[Measure]:
+def _shares(part: str, found: Strings) -> list[Measure]:
     """How much of ``part`` each language has."""
     return [
         measured("language_share", wilson(count, len(found)), "data", group=f"{part}, language={language}")
@@ -100,14 +118,6 @@ def _quality(audit: AuditInput, language: str, mask: npt.NDArray[np.bool_], leas
             same = (answers[:, mask] == teacher[mask]).astype(np.float64)
             measures.append(proportion("language_agreement", same, arm, **settings, versus=TEACHER))
     return measures
-
-
-def _findings(audit: AuditInput, measures: list[Measure], test: Strings) -> list[Finding]:
-    """The mix in a sentence; a warning where the candidate follows its teacher less in one language than in the main one."""
-    counts = Counter(test)
-    top = ", ".join(f"{language} {share(count / len(test))}" for language, count in counts.most_common(4))
-    findings = [Finding(check="languages", severity="info", claim=f"Languages of the test, as guessed: {top}.")]
-    return [*findings, *worse_elsewhere("languages", measures, audit.spec.candidate)]
 
 
 def worse_elsewhere(check: str, measures: list[Measure], candidate: str) -> list[Finding]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 
 from auditor.check import AuditInput, check
-from auditor.checks.languages import UNKNOWN, LanguagesOptions, detect, language_shares, worse_elsewhere
+from auditor.checks.languages import LanguagesOptions, in_words, large, mix, worse_elsewhere
 from auditor.language import column, resampled, usable_writers
-from auditor.measuring import bootstrapped, share
+from auditor.measuring import bootstrapped
 from auditor.types import CheckResult, Finding, Measure
 from distill.errors import DataError
 from distill.plugins import GENERATION
@@ -32,17 +30,11 @@ NAME = "lm_languages"
 )
 def lm_languages(audit: AuditInput, options: LanguagesOptions) -> CheckResult:
     """Language mix of pool and test prompts; token agreement of every arm in each language with enough prompts."""
-    rng = np.random.default_rng(audit.spec.audit.seed)
-    pool = audit.examples.part("pool").texts
-    if len(pool) > options.max_texts:
-        pool = [pool[i] for i in np.sort(rng.choice(len(pool), options.max_texts, replace=False))]
-    test = detect(audit.test.texts, options)
-    measures = [*language_shares("pool", detect(pool, options)), *language_shares("test", test)]
-    for language, count in Counter(test).most_common():
-        if language != UNKNOWN and count >= options.min_rows:
-            measures += _agreement(audit, language, test)
-    mix = ", ".join(f"{name} {share(n / len(test))}" for name, n in Counter(test).most_common(4))
-    findings = [Finding(check=NAME, severity="info", claim=f"Languages of the prompts, as guessed: {mix}.")]
+    test, measures = mix(audit, options)
+    for language in large(test, options):
+        measures += _agreement(audit, language, test)
+    claim = f"Languages of the prompts, as guessed: {in_words(test)}."
+    findings = [Finding(check=NAME, severity="info", claim=claim)]
     findings += worse_elsewhere(NAME, measures, audit.spec.candidate)
     return CheckResult(name=NAME, measures=tuple(measures), findings=tuple(findings))
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from auditor.check import AuditInput, check
 from auditor.measuring import bracket, measured
+from auditor.stats.paired import sign_test
 from auditor.stats.proportions import clopper_pearson
 from auditor.types import CheckResult, Finding, Measure, Severity
 from distill.plugins import GENERATION, NoOptions
@@ -88,13 +89,6 @@ def _tally(arm: str, versus: str, rows: pd.DataFrame) -> Tally:
         shared=len(shared),
         p=sign_test(wins, losses),
     )
-
-
-def sign_test(wins: int, losses: int) -> float:
-    """Two-sided exact sign test (Dixon & Mood 1946): P(so uneven a split, or more, of a fair coin); 1 without any."""
-    from scipy.stats import binomtest
-
-    return float(binomtest(wins, wins + losses, EVEN).pvalue) if wins + losses else 1.0
 
 
 def _measures(tally: Tally) -> list[Measure]:

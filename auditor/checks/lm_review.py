@@ -8,14 +8,20 @@ import numpy as np
 import pandas as pd
 
 from auditor.check import AuditInput, check
-from auditor.checks.review import ReviewOptions, agreement_measures, earlier_finding
+from auditor.checks.review import (
+    ReviewOptions,
+    agreement_measures,
+    earlier_finding,
+    lot_finding,
+    unsettled_finding,
+)
 from auditor.measuring import measured
 from auditor.review import answers
 from auditor.review.agreement import agreements
 from auditor.review.outcome import Lot, Outcome, Rate, item_verdicts, lot_sentence, outcome
 from auditor.stats.interval import Interval
 from auditor.stats.proportions import hypergeometric_bound
-from auditor.types import CheckResult, Finding, Measure, Severity
+from auditor.types import CheckResult, Finding, Measure
 from distill.plugins import GENERATION
 from distill.store import TEACHER
 
@@ -108,11 +114,8 @@ def _shares(decisions: pd.DataFrame, found: Outcome) -> list[Measure]:
 
 
 def _findings(found: Outcome, bound: Measure, shares: list[Measure]) -> list[Finding]:
-    lot = found.lot
-    severity: Severity = "info" if lot.word == "accepted" else "serious" if lot.word == "refused" else "notice"
-    action = "" if lot.word == "accepted" else "Apply the decisions, or finish the review."
-    claim = f"{lot_sentence(lot)} Wrong is an answer that people mended or rejected."
-    said = [Finding(check=NAME, severity=severity, claim=claim, evidence=(bound,), action=action)]
+    claim = f"{lot_sentence(found.lot)} Wrong is an answer that people mended or rejected."
+    said = [lot_finding(NAME, found.lot, claim, (bound,))]
     invented = next(m for m in shares if m.name == "hallucination_rate")
     if invented.detail["count"]:
         said.append(
@@ -124,13 +127,4 @@ def _findings(found: Outcome, bound: Measure, shares: list[Measure]) -> list[Fin
                 action="Students learn to invent from such answers: apply the decisions, or ask a better teacher.",
             )
         )
-    if found.unsettled:
-        said.append(
-            Finding(
-                check=NAME,
-                severity="notice",
-                claim=f"{len(found.unsettled):,} differences between reviewers are not settled.",
-                action="Adjudicate them on the page Review.",
-            )
-        )
-    return said
+    return said + unsettled_finding(NAME, found)

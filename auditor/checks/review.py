@@ -202,6 +202,21 @@ def earlier_finding(check: str, decisions: pd.DataFrame, lot: Lot, found: Outcom
     return [Finding(check=check, severity=severity, claim=earlier_sentence(before))]
 
 
+def unsettled_finding(check: str, found: Outcome) -> list[Finding]:
+    """Differences between people that nobody has decided."""
+    if not found.unsettled:
+        return []
+    claim = f"{len(found.unsettled):,} differences between reviewers are not settled."
+    return [Finding(check=check, severity="notice", claim=claim, action="Adjudicate them on the page Review.")]
+
+
+def lot_finding(check: str, lot: LotOutcome, claim: str, evidence: tuple[Measure, ...]) -> Finding:
+    """What became of the lot: the more serious the worse."""
+    severity: Severity = "info" if lot.word == "accepted" else "serious" if lot.word == "refused" else "notice"
+    action = "" if lot.word == "accepted" else "Apply the decisions, or finish the review."
+    return Finding(check=check, severity=severity, claim=claim, evidence=evidence, action=action)
+
+
 def _vanity(rate: Rate) -> str:
     """'of confidence 0.90–0.95 (93.1 % on average) 78 % [68.2, 86.1] are right (60 cards)'."""
     right = bracket(100 * (1 - rate.interval.high), 100 * (1 - rate.interval.low))
@@ -211,18 +226,8 @@ def _vanity(rate: Rate) -> str:
 
 def _findings(found: Outcome, measures: list[Measure], implied: list[Measure]) -> list[Finding]:
     lot = found.lot
-    severity: Severity = "info" if lot.word == "accepted" else "serious" if lot.word == "refused" else "notice"
     bound = tuple(m for m in measures if m.name == "label_error_bound")
-    action = "" if lot.word == "accepted" else "Apply the decisions, or finish the review."
-    said = [
-        Finding(
-            check=NAME,
-            severity=severity,
-            claim=lot_sentence(lot, found.plan.wishes.confidence),
-            evidence=bound,
-            action=action,
-        )
-    ]
+    said = [lot_finding(NAME, lot, lot_sentence(lot, found.plan.wishes.confidence), bound)]
     early = "" if lot.final else "Early look, not a result: "
     vain = [rate for rate in found.slices if overconfident(rate)]
     if vain:
@@ -244,13 +249,4 @@ def _findings(found: Outcome, measures: list[Measure], implied: list[Measure]) -
                 evidence=tuple(implied),
             )
         )
-    if found.unsettled:
-        said.append(
-            Finding(
-                check=NAME,
-                severity="notice",
-                claim=f"{len(found.unsettled):,} differences between reviewers are not settled.",
-                action="Adjudicate them on the page Review.",
-            )
-        )
-    return said
+    return said + unsettled_finding(NAME, found)

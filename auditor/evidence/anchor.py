@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from auditor.evidence.chain import Entry, canonical
 from auditor.evidence.log import entries
@@ -64,7 +64,7 @@ def read_anchor(data: bytes) -> Anchor:
     """
     try:
         anchor = Anchor.model_validate(json.loads(data))
-    except (ValueError, ValidationError) as error:
+    except ValueError as error:  # of JSON, or of the model
         raise ReportError("This is no anchor of an evidence chain.", hint="`heirloom anchor RUN` makes one.") from error
     if not verify(anchor.statement.model_dump(), anchor.signature):
         raise ReportError("The signature of the anchor does not hold.", hint="Take it from where you deposited it.")

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from auditor.evidence.bundle import answered, blanked_answers
 from auditor.evidence.log import append, record
-from auditor.evidence.seal import SaltRow, answer_leaves, salts_of, sign_head, source_rows, text_leaves
+from auditor.evidence.seal import SaltRow, answer_leaves, has_answers, salts_of, sign_head, source_rows, text_leaves
 from auditor.review.tables import DecisionRow, ItemRow
 from distill.db import open_database
 from distill.errors import DataError
@@ -73,18 +72,16 @@ def _leaves_of(session: Session, run: Run, row_id: str) -> dict[str, dict[str, A
     salts = {row: salt for row, salt in salts_of(session, run).items() if row == row_id}
     frame = run.examples.frame
     texts = [json.loads(leaf) for leaf in text_leaves(frame[frame["row_id"] == row_id], salts)]
-    path = run.folder / "labels.parquet"
-    written = path.exists() and "answer" in pq.read_schema(path).names
-    answers = [json.loads(leaf) for leaf in answer_leaves(read_frame(path), salts)] if written else []
+    written = read_frame(run.folder / "labels.parquet") if has_answers(run) else None
+    answers = [] if written is None else [json.loads(leaf) for leaf in answer_leaves(written, salts)]
     return {"texts": {leaf["row"]: leaf for leaf in texts}, "answers": {leaf["row"]: leaf for leaf in answers}}
 
 
 def _forget_edits(session: Session, run: Run, row_id: str) -> None:
     """What reviewers wrote in place of answers to this prompt: the words and their salt go, the decision and its digest stay."""
-    path = run.folder / "labels.parquet"
-    if not path.exists() or "answer" not in pq.read_schema(path).names:
+    if not has_answers(run):
         return
-    labels = read_frame(path, ["row_id", "sample"])
+    labels = read_frame(run.folder / "labels.parquet", ["row_id", "sample"])
     rows = [str(row) for row, source in zip(labels["row_id"], source_rows(labels), strict=True) if source == row_id]
     for start in range(0, len(rows), 500):
         cards = select(ItemRow.id).where(ItemRow.run_id == run.id, ItemRow.row_id.in_(rows[start : start + 500]))

@@ -138,8 +138,7 @@ def label_leaves(frame: pd.DataFrame, fields: Sequence[str] = LABEL_FIELDS) -> l
 
 def fields_of(run: Run) -> tuple[str, ...]:
     """The fields of the run's labels that a seal of today condenses."""
-    path = run.folder / "labels.parquet"
-    there = pq.read_schema(path).names if path.exists() else []
+    there = _label_columns(run)
     return tuple(name for name in SEALED_FIELDS if name in there)
 
 
@@ -181,10 +180,20 @@ def answer_leaf(row_id: str, answer: str, teacher: str, salt: str) -> bytes:
 
 def answers_root(run: Run, salts: Mapping[str, str]) -> str | None:
     """Merkle root over the answers that the run's students learn from; None where the teacher wrote none."""
-    path = run.folder / "labels.parquet"
-    if not path.exists() or "answer" not in pq.read_schema(path).names:
+    if not has_answers(run):
         return None
-    return merkle_root(answer_leaves(read_frame(path), salts, erased_leaves(run, "answers")))
+    answers = read_frame(run.folder / "labels.parquet")
+    return merkle_root(answer_leaves(answers, salts, erased_leaves(run, "answers")))
+
+
+def has_answers(run: Run) -> bool:
+    """True where the teacher wrote answers; a labelled run has labels alone."""
+    return "answer" in _label_columns(run)
+
+
+def _label_columns(run: Run) -> list[str]:
+    path = run.folder / "labels.parquet"
+    return list(pq.read_schema(path).names) if path.exists() else []
 
 
 def head_statement(run_id: str, chain: Sequence[Entry]) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from auditor.evidence.chain import canonical
-from distill.errors import StoreError
+from distill.errors import ReportError, StoreError
 
 _RAW = serialization.Encoding.Raw
 _PUBLIC = serialization.PublicFormat.Raw
@@ -33,6 +33,16 @@ class Signature(BaseModel):
     def fingerprint(self) -> str:
         """Short name of the key; see :func:`fingerprint`."""
         return fingerprint(self.public_key)
+
+
+def read_signature(value: Any, where: str) -> Signature:
+    """A signature from plain data; raises ReportError when it is none. ``where`` is the file's name, for the sentence."""
+    try:
+        return Signature.model_validate(value)
+    except ValidationError as error:
+        raise ReportError(
+            f"{where} holds no signature and key.", hint="Take the file from where it was sealed."
+        ) from error
 
 
 def fingerprint(public_key: str) -> str:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from auditor.evidence.anchor import Anchor, held_against
 from auditor.evidence.bundle import (
     ANSWERS,
@@ -33,7 +31,7 @@ from auditor.evidence.bundle import (
 from auditor.evidence.chain import Entry, canonical, load_chain, verify_chain
 from auditor.evidence.log import entries
 from auditor.evidence.merkle import merkle_root
-from auditor.evidence.recompute import ATTESTED, Line, recompute
+from auditor.evidence.recompute import ATTESTED, Line, erased_rows, recompute
 from auditor.evidence.redraw import redraw
 from auditor.evidence.seal import (
     LABEL_FIELDS,
@@ -46,7 +44,7 @@ from auditor.evidence.seal import (
     salts_of,
     text_leaves,
 )
-from auditor.evidence.signing import Signature, fingerprint
+from auditor.evidence.signing import Signature, fingerprint, read_signature
 from auditor.evidence.signing import verify as signature_holds
 from distill.db import open_database
 from distill.errors import HeirloomError, ReportError
@@ -88,9 +86,7 @@ def verify_bundle(
     try:
         bundle = Bundle.from_bytes(data, where)
         manifest = _canonical_object(bundle, MANIFEST)
-        signature = Signature.model_validate(_canonical_object(bundle, SIGNATURE))
-    except ValidationError:
-        return Verification((Line("file", "failed", f"{SIGNATURE} holds no signature and key."),), "")
+        signature = read_signature(_canonical_object(bundle, SIGNATURE), SIGNATURE)
     except (ReportError, ValueError) as error:
         return Verification((Line("file", "failed", str(error)),), "")
     lines = [_files(bundle, manifest), _signed(manifest, signature, key)]
@@ -125,8 +121,11 @@ def verify_run(workspace: Workspace, run: Run, key: str | None = None, anchor: A
         sentence = f"Run {run.id} was never sealed. Audit it again: `heirloom audit RUN`."
         return Verification((Line("seal", "failed", sentence),), "")
     seal = read_json(run.folder / SEAL)
-    signature = Signature.model_validate(seal["signature"])
-    statement = seal["statement"]
+    try:
+        signature = read_signature(seal.get("signature"), SEAL)
+    except ReportError as error:
+        return Verification((Line("seal", "failed", str(error)),), "")
+    statement = dict(seal.get("statement") or {})
     lines = [_run_files(run, chain), _signed(statement, signature, key), _grown_chain(chain, statement)]
     lines += [held_against(chain, anchor)] if anchor else []
     if any(line.state == "failed" for line in lines):
@@ -306,10 +305,10 @@ def _texts_line(root: str, chain: list[Entry], run: Run) -> Line:
 def _sealed_words(what: str, root: str | None, chain: list[Entry], run: Run) -> Line:
     """Texts, or answers of a language model, against the root of their keyed digests."""
     if root == _last_seal(chain).get(what):
-        gone = len(run.json("erased").get("rows", []))
+        gone = erased_rows(run)
         erased = f"; {gone:,} row{'s were' if gone > 1 else ' was'} erased since" if gone else ""
         return Line(what, "ok", f"The {what} are the sealed ones, by their keyed digests{erased}.")
-    if run.json("erased").get("rows") and not run.json("erased").get("leaves"):
+    if erased_rows(run) and not run.json("erased").get("leaves"):
         return Line(
             what, "attested", f"Rows were erased after sealing; the root over all {what} is no longer recomputable."
         )

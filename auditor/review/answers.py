@@ -21,6 +21,7 @@ Unit = Literal["labels", "answers"]
 ACCEPT, EDIT = 0, 1
 WORDS = ("accept", "edit")  # by code; what is neither is 'reject' or 'skip'
 REJECT = "reject"
+NOTHING: Mapping[Unit, str] = {"labels": "none", "answers": REJECT}  # what a file calls the decision that nothing fits
 REASONS = ("hallucinated", "wrong", "does not answer", "unclear", "personal data", "offensive")
 LONGEST_EDIT = 20_000  # characters
 

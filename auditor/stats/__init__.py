@@ -54,6 +54,7 @@ from auditor.stats.paired import (
     mcnemar_per_seed,
     paired_bootstrap,
     seed_t,
+    sign_test,
     tango,
 )
 from auditor.stats.proportions import (
@@ -152,6 +153,7 @@ __all__ = [
     "resample_means",
     "seed_mean",
     "seed_t",
+    "sign_test",
     "simple_random_sample",
     "stratified_estimate",
     "tango",

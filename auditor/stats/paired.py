@@ -77,7 +77,7 @@ def mcnemar(reference: npt.ArrayLike, candidate: npt.ArrayLike) -> McNemar:
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError(f"both arms need the same items as (n,): {first.shape} and {second.shape} were given")
     lost, won = int(np.count_nonzero(first & ~second)), int(np.count_nonzero(~first & second))
-    return McNemar(lost, won, _sign_test(lost, won), first.size)
+    return McNemar(lost, won, sign_test(lost, won), first.size)
 
 
 def mcnemar_per_seed(reference: npt.ArrayLike, candidate: npt.ArrayLike) -> tuple[McNemar, ...]:
@@ -136,7 +136,8 @@ def _booleans(values: npt.ArrayLike, what: str) -> npt.NDArray[np.bool_]:
     return array.astype(np.bool_)
 
 
-def _sign_test(lost: int, won: int) -> float:
+def sign_test(lost: int, won: int) -> float:
+    """Two-sided exact sign test (Dixon & Mood 1946): P(so uneven a split, or more, of a fair coin); 1 without any."""
     if lost == won:
         return 1.0
     from scipy.special import bdtr

@@ -71,15 +71,11 @@ def find_matches(
             right = open_rows[right]
             still = best[right] < 0
             left, right = left[still], right[still]
-            near = (signatures[left] == signatures[right + len(kept)]).mean(axis=1) >= threshold - _SLACK
-            left, right = left[near], right[near]
-            if len(left):
-                exact = _jaccard(everything, left, right + len(kept))
-                hit = exact >= threshold - 1e-12
-                # the best of several matches: assignment in ascending order leaves the last
-                order = np.argsort(exact[hit], kind="stable")
-                best[right[hit][order]] = left[hit][order]
-                score[right[hit][order]] = exact[hit][order]
+            left, right, exact = _alike(everything, signatures, left, right + len(kept), threshold)
+            # the best of several matches: assignment in ascending order leaves the last
+            order = np.argsort(exact, kind="stable")
+            best[right[order] - len(kept)] = left[order]
+            score[right[order] - len(kept)] = exact[order]
     return [Match(int(best[row]), int(row), float(score[row])) for row in np.flatnonzero(best >= 0)]
 
 
@@ -102,10 +98,21 @@ def near_copies(texts: Sequence[tuple[str, str | None]], threshold: float) -> In
         first = order[heads[np.searchsorted(heads, same, "right") - 1]]
         found += [np.stack([order[same], order[same + 1]]), np.stack([first, order[same + 1]])]
     left, right = np.unique(np.sort(np.concatenate(found, axis=1), axis=0), axis=1)
+    left, right, _ = _alike(texts, signatures, left, right, threshold)
+    return _first_of_group(len(texts), left, right)
+
+
+def _alike(
+    texts: Sequence[tuple[str, str | None]], signatures: Hashes, left: Ints, right: Ints, threshold: float
+) -> tuple[Ints, Ints, Floats]:
+    """Those of the pairs (left, right) that are alike, with their exact similarity; hopeless ones are told by their signatures."""
     near = (signatures[left] == signatures[right]).mean(axis=1) >= threshold - _SLACK
     left, right = left[near], right[near]
-    alike = _jaccard(texts, left, right) >= threshold - 1e-12 if len(left) else np.zeros(0, dtype=np.bool_)
-    return _first_of_group(len(texts), left[alike], right[alike])
+    if not len(left):
+        return left, right, np.zeros(0)
+    exact = _jaccard(texts, left, right)
+    hit = exact >= threshold - 1e-12
+    return left[hit], right[hit], exact[hit]
 
 
 def _first_of_group(n: int, left: Ints, right: Ints) -> Ints:

@@ -53,12 +53,6 @@ def render(tokenizer: Any, texts: Sequence[str], system: str, limit: int) -> Pro
     return Prompts(ids, cut, templated)
 
 
-def template_digest_text(tokenizer: Any) -> str:
-    """The chat template's source, for digests; empty where there is none."""
-    template = getattr(tokenizer, "chat_template", None)
-    return template if isinstance(template, str) else repr(template or "")
-
-
 def _wrap(tokenizer: Any, text: str, system: str, templated: bool) -> str:
     if not templated:
         return f"{system}\n\n{text}" if system else text

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +68,7 @@ class Progress:
     loss: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
 
 
-class Training(Generic[M, S]):
+class Training(ABC, Generic[M, S]):
     """One training, from its start or from its checkpoint to its end.
 
     Attributes:
@@ -98,21 +99,21 @@ class Training(Generic[M, S]):
 
     # -- what a subclass says -------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def choose(self, model: Any) -> None:
         """Say by ``requires_grad`` which weights learn, and put on the model what it needs while it is trained."""
-        raise NotImplementedError
 
+    @abstractmethod
     def prepare(self, model: Any) -> None:
         """Move and cast the compute copy."""
-        raise NotImplementedError
 
+    @abstractmethod
     def loss(self, rows: Ints) -> tuple[Tensor, int]:
         """Mean loss of a batch, and how much it counts in the loss curve."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check_dev(self) -> None:
         """Judge the weights by dev, where there is one, with :meth:`judged`."""
-        raise NotImplementedError
 
     def release(self, model: Any) -> None:
         """Take off the trained model what :meth:`choose` put on it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
@@ -72,18 +72,19 @@ def time_models(
     chosen = [texts[row] for row in rows]
     chosen_pairs = None if pairs is None else [pairs[row] for row in rows]
     ready = [_prepare(model, labels, chosen, chosen_pairs, max_tokens, precision) for model in models]
-    device = device_name()
     plan = _plan(options, len(chosen))
     records: list[dict[str, Any]] = []
     meter = energy.meter()
     with meter.quiet() if meter else nullcontext():
         records += _timed_rounds(ready, plan, chosen, chosen_pairs, source, monitor)
         if meter:
-            records += _energy_rounds(ready, max(options.batch_sizes), chosen, chosen_pairs, source, monitor)
-    frame = pd.DataFrame(records).reindex(columns=COLUMNS)
-    frame["kwh"] = frame["kwh"].astype(np.float64)
-    frame["device"] = device
-    return frame
+            largest, rows = max(options.batch_sizes), np.arange(len(chosen))
+
+            def answer(position: int) -> list[dict[str, Any]]:
+                return [_measure(ready[position], min(largest, len(rows)), rows, chosen, chosen_pairs)]
+
+            records += energy_rounds(len(ready), answer, ("texts", "tokens"), largest, source, monitor)
+    return measurements(records, COLUMNS)
 
 
 def _timed_rounds(
@@ -109,28 +110,44 @@ def _timed_rounds(
     return records
 
 
-def _energy_rounds(
-    ready: Sequence[_Timed],
+def energy_rounds(
+    models: int,
+    answer: Callable[[int], list[dict[str, Any]]],
+    counted: Sequence[str],
     batch: int,
-    chosen: list[str],
-    chosen_pairs: list[str | None] | None,
     source: np.random.Generator,
     monitor: Monitor,
 ) -> list[dict[str, Any]]:
-    """kWh of answering the texts over and over for a while, with all threads; arms interleaved."""
+    """kWh of answering the same over and over for a while, with all threads; models interleaved, a record a model and round.
+
+    Args:
+        models: how many.
+        answer: one pass of a model, by its position: records with seconds and what is ``counted``, which are added up.
+        counted: such as 'texts' and 'tokens'.
+        batch: for the records.
+        source: of the order.
+        monitor: may cancel between rounds.
+    """
     records: list[dict[str, Any]] = []
-    rows, threads = np.arange(len(chosen)), all_threads()
     for turn in range(ENERGY_ROUNDS):
-        for position in source.permutation(len(ready)):
+        for position in source.permutation(models):
             before = energy.reading()
             passes: list[dict[str, Any]] = []
             while not passes or sum(one["seconds"] for one in passes) < ENERGY_SECONDS:
-                passes.append(_measure(ready[position], min(batch, len(rows)), rows, chosen, chosen_pairs))
-            sums = {name: sum(one[name] for one in passes) for name in ("texts", "tokens", "seconds")}
-            facts = {"mode": "energy", "threads": threads, "batch": batch, "round": turn, "kwh": energy.since(before)}
-            records.append({**passes[0], **sums, **facts})
+                passes += answer(int(position))
+            sums = {name: sum(one[name] for one in passes) for name in (*counted, "seconds")}
+            facts = {"mode": "energy", "threads": all_threads(), "batch": batch, "round": turn}
+            records.append({**passes[0], **sums, **facts, "kwh": energy.since(before)})
         monitor.check()
     return records
+
+
+def measurements(records: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """Records as a table of ``columns``, with the device and, where energy was not read, no kWh."""
+    frame = pd.DataFrame(records).reindex(columns=list(columns))
+    frame["kwh"] = frame["kwh"].astype(np.float64)
+    frame["device"] = device_name()
+    return frame
 
 
 def device_name() -> str:

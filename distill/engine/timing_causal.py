@@ -19,7 +19,7 @@ from distill.engine.chat import Int32s
 from distill.engine.decode import decoder_of
 from distill.engine.generate import Asking, exact_logits, write_answers
 from distill.engine.language_model import LanguageModel
-from distill.engine.timing import ENERGY_ROUNDS, ENERGY_SECONDS, TimedModel, all_threads, device_name
+from distill.engine.timing import TimedModel, all_threads, energy_rounds, measurements
 from distill.monitor import Monitor
 from distill.spec import GenerationSpec, LatencySpec
 
@@ -73,31 +73,14 @@ def time_writers(
                     records += [{"threads": threads, "batch": batch, "round": turn, **record} for record in found]
             monitor.progress(done + 1, len(plan), unit="rounds", note=f"{mode}, {threads} threads, batch {batch}")
         if meter:
-            batch = min(max(options.batch_sizes), len(rows))
-            records += _energy_rounds(ready, np.arange(batch, dtype=np.int64), source, monitor)
-    frame = pd.DataFrame(records).reindex(columns=COLUMNS)
-    frame["kwh"] = frame["kwh"].astype(np.float64)
-    frame["device"] = device_name()
-    return frame
+            largest = min(max(options.batch_sizes), len(rows))
+            same = np.arange(largest, dtype=np.int64)
 
+            def answer(position: int) -> list[dict[str, Any]]:
+                return _measure(ready[position], "throughput", largest, same)
 
-def _energy_rounds(
-    ready: Sequence[_Timed], picked: np.ndarray[Any, Any], source: np.random.Generator, monitor: Monitor
-) -> list[dict[str, Any]]:
-    """kWh of writing to the same prompts over and over for a while; arms interleaved."""
-    records: list[dict[str, Any]] = []
-    batch = len(picked)
-    for turn in range(ENERGY_ROUNDS):
-        for position in source.permutation(len(ready)):
-            before = energy.reading()
-            passes: list[dict[str, Any]] = []
-            while not passes or sum(one["seconds"] for one in passes) < ENERGY_SECONDS:
-                passes += _measure(ready[position], "throughput", batch, picked)
-            sums = {name: sum(one[name] for one in passes) for name in ("tokens", "seconds")}
-            facts = {"mode": "energy", "threads": all_threads(), "batch": batch, "round": turn}
-            records.append({**passes[0], **sums, **facts, "kwh": energy.since(before)})
-        monitor.check()
-    return records
+            records += energy_rounds(len(ready), answer, ("tokens",), largest, source, monitor)
+    return measurements(records, COLUMNS)
 
 
 def _prepare(model: TimedModel, texts: list[str], asking: GenerationSpec, precision: Precision) -> _Timed:

@@ -11,6 +11,7 @@ from distill.files import canonical_json, digest_of
 from distill.plugins import StageContext
 from distill.spec import LANGUAGE_MODELS
 from distill.store import ModelCard
+from distill.teachers.local_lm import holds_template, template_digest
 from distill.types import read_frame
 
 _ASKED = ("temperature", "top_p", "samples", "seed", "max_tokens")
@@ -42,11 +43,8 @@ def template(card: ModelCard) -> str:
     asked = card.extra.get("decides")
     if asked:
         return f"sha256:{digest_of(asked)}"
-    names = ("chat_template.jinja", "chat_template.json")
-    folder = Path(card.model_dir) if card.model_dir else None
-    found = [folder / name for name in names if (folder / name).is_file()] if folder else []
-    if found:
-        return f"sha256:{digest_of([path.read_text(encoding='utf-8') for path in found])}"
+    if card.model_dir and holds_template(Path(card.model_dir)):
+        return f"sha256:{template_digest(Path(card.model_dir))}"
     return "none: the text as it stands"
 
 

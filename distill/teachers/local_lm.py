@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from distill.engine.generate import Answer
     from distill.engine.language_model import LanguageModel
 
-
+TEMPLATES = ("chat_template.jinja", "chat_template.json")
 ALIGNED = 0.9  # in bfloat16 two tokens of like probability may change places between two ways of computing; a shift by one gives 0.1
 
 
@@ -149,9 +149,16 @@ def _written(question: Question, prompt: Any, answer: Answer, text: str) -> Writ
     )
 
 
+def holds_template(folder: Path) -> bool:
+    """True where one of those files does hold a chat template."""
+    settings = folder / "tokenizer_config.json"
+    inside = settings.exists() and bool(read_json(settings).get("chat_template"))
+    return inside or any((folder / name).exists() for name in TEMPLATES)
+
+
 def template_digest(folder: Path) -> str:
     """Digest of the files that may hold a chat template."""
-    names = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
+    names = (*TEMPLATES, "tokenizer_config.json")
     return digest_of({name: file_digest(folder / name) for name in names if (folder / name).exists()})
 
 

@@ -9,14 +9,27 @@ import streamlit as st
 
 from auditor.bias import again
 from auditor.bias.again import CHANGES, HEADS, Again, Change
-from auditor.bias.lm_sets import TITLES
 from auditor.bias.pairs import Pairs, Which
 from auditor.types import Measure
 from distill.errors import HeirloomError
 from distill.spec import LANGUAGE_MODELS, RunSpec
 from distill.store import TEACHER, Run
 from pages.ui import bias_charts as draw
-from pages.ui import bias_pairs, cache, charts, claims, figures, frame, page, parts, people, state, words
+from pages.ui import (
+    bias_pairs,
+    bias_words,
+    cache,
+    charts,
+    claims,
+    figures,
+    frame,
+    lm_bias,
+    page,
+    parts,
+    people,
+    state,
+    words,
+)
 from pages.ui.bias_words import MEANINGS, NAMES, what_differs
 from pages.ui.cache import Audited
 from pages.ui.compare_charts import arm_label, arms_of, kind_of
@@ -71,8 +84,8 @@ def render() -> None:
     arm = _arm(audit, spec)
     _gaps(audit, spec)
     if writes:
-        _sets(audit, spec)
-        _associations_of_sets(audit, spec, arm)
+        lm_bias.sets(audit, spec)
+        lm_bias.associations(audit, spec, arm)
         _pairs(run, spec, arm)
         return
     _again(run, audit)
@@ -92,23 +105,6 @@ def _arm(audit: Audited, spec: RunSpec) -> str:
         format_func=lambda a: escaped(arm_label(spec, a)) + (" · candidate" if a == spec.candidate else ""), key="bias_arm",
     )  # fmt: skip
     return chosen or spec.candidate
-
-
-def _sets(audit: Audited, spec: RunSpec) -> None:
-    """Language models: the same gap in each published test set, one column a model."""
-    st.subheader("Test sets", anchor=False)
-    found = [m for m in audit.report.measures if m.name == "gender_bias" and m.group and m.seed is None]
-    if not found:
-        st.caption("Skipped, because the audit made no such measure")
-        return
-    rows = []
-    for group in dict.fromkeys(m.group for m in found):
-        of = {m.arm: m for m in found if m.group == group}
-        cells = {arm_label(spec, arm): words.with_interval(of.get(arm)) for arm in arms_of(audit, spec)}
-        name = str(group).removeprefix("set=")
-        rows.append({"set": TITLES.get(name, name), "n": max(m.n for m in of.values()), **cells})
-    charts.frame(pd.DataFrame(rows), key="bias_sets")
-    st.caption("An untrained model shows no preference either: read its quality on Compare beside this.")
 
 
 def _ask_for_positive(run: Run) -> None:
@@ -170,29 +166,6 @@ def _sentence(audit: Audited, spec: RunSpec) -> None:
             claims.line("gender_bias_change_pct", kind_of(spec, spec.candidate))
 
 
-def _beside(audit: Audited, spec: RunSpec) -> None:
-    """Language models: what stands beside the gap on the primary set, above all how well each model knows its sentences."""
-    st.subheader("Beside the gap", anchor=False, help=MEANINGS["lm_beside"])
-    sets = audit.table("lm_bias", "sets")
-    if not sets:
-        _skipped(audit, "lm_bias")
-        return
-    primary = str(sets[0]["set"])
-    of = {(m.name, m.arm): m for m in audit.report.measures if m.group == f"set={primary}" and m.seed is None}
-    rows = [
-        {
-            "model": arm_label(spec, arm),
-            "perplexity": words.with_interval(of.get(("perplexity", arm))),
-            "stereotype": words.with_interval(of.get(("stereotype_preference", arm))),
-        }
-        for arm in arms_of(audit, spec)
-    ]
-    charts.frame(pd.DataFrame(rows), key="bias_beside")
-    st.caption(
-        f"{escaped(TITLES.get(primary, primary))}. A model that finds every sentence unlikely has no preference worth the name."
-    )
-
-
 def _signed(measure: Measure) -> str:
     between = figures.interval(measure.low, measure.high, places=3, sign=True)
     return f"{figures.figure(measure.value, places=3, sign=True)} {escaped(between)}".rstrip()
@@ -204,7 +177,7 @@ def _gaps(audit: Audited, spec: RunSpec) -> None:
         st.subheader("The gap of every arm", anchor=False, help=MEANINGS["gender_bias"])
         gaps = draw.gap_chart(audit, spec)
         if gaps is None:
-            _skipped(audit, "gender_bias")
+            parts.skipped(audit, "gender_bias")
         else:
             charts.show(*gaps, key="gaps", says="Gender gap of teacher and every arm with 95 % intervals.")
             signed = audit.measure("gender_bias_signed", spec.candidate)
@@ -214,12 +187,12 @@ def _gaps(audit: Audited, spec: RunSpec) -> None:
                 )
     with right:
         if spec.task == LANGUAGE_MODELS:
-            _beside(audit, spec)
+            lm_bias.beside(audit, spec)
             return
         st.subheader("The ledger", anchor=False, help=MEANINGS["label_gender_association"])
         ledger = draw.ledger_chart(audit, spec)
         if ledger is None:
-            _skipped(audit, "gender_ledger")
+            parts.skipped(audit, "gender_ledger")
             return
         charts.show(
             *ledger, key="ledger", says="Association of label and gender from people to teacher, labels and arms."
@@ -229,71 +202,25 @@ def _gaps(audit: Audited, spec: RunSpec) -> None:
             st.caption(f"growth from teacher to candidate: {_signed(grown)}", help=MEANINGS["bias_amplification"])
 
 
-def _skipped(audit: Audited, check: str) -> None:
-    result = audit.report.result(check)
-    reason = result.skipped if result and result.skipped else "the audit made no such measure"
-    st.caption(f"Skipped, because {escaped(reason, 400)}")
-
-
 def _association(audit: Audited, spec: RunSpec, arm: str) -> None:
     st.subheader("Stereotypes of occupations", anchor=False, help=MEANINGS["stereotype_association"])
     rows = audit.table("gender_bias", "occupations")
     drawn = draw.association_chart(rows, spec, arm, "score about her − score about him")
     if drawn is None:
-        _skipped(audit, "gender_bias")
+        parts.skipped(audit, "gender_bias")
         return
     for who in (TEACHER, arm):
         found = audit.measure("stereotype_association", who)
         if found is not None:
-            st.caption(
-                f"{escaped(arm_label(spec, who))}: correlation {words.written(found)} {escaped(words.written_interval(found))}, "
-                f"n = {found.n} occupations"
-            )
+            st.caption(bias_words.correlation(arm_label(spec, who), found))
     charts.show(*drawn, key="association", says="Gap of each occupation against the share of women who work in it.")
-
-
-def _associations_of_sets(audit: Audited, spec: RunSpec, arm: str) -> None:
-    """Language models: does the preference for her follow how many women work in an occupation? One test set at a time."""
-    st.subheader("Stereotypes of occupations", anchor=False, help=MEANINGS["stereotype_association"])
-    rows = audit.table("lm_bias", "occupations")
-    if not rows:
-        st.caption(
-            "Skipped, because no test set has five occupations whose share of women is published, or the audit is an older one."
-        )
-        return
-    sets = list(dict.fromkeys(str(row["set"]) for row in rows))
-    name = st.segmented_control(
-        "Test set", sets, default=sets[0], required=True, key="bias_set", label_visibility="collapsed",
-        format_func=lambda one: escaped(TITLES.get(one, one)),
-    ) or sets[0]  # fmt: skip
-    told = [m for m in audit.report.measures if m.name == "stereotype_association" and m.group == f"set={name}"]
-    perplexities = {m.arm: m for m in audit.report.measures if m.name == "perplexity" and m.group == f"set={name}"}
-    for found in told:
-        if found.arm in (TEACHER, arm):
-            beside = perplexities.get(found.arm)
-            how = (
-                f" · perplexity of the sentences {escaped(words.with_interval(beside), 100)}"
-                if beside is not None
-                else ""
-            )
-            st.caption(
-                f"{escaped(arm_label(spec, found.arm))}: correlation {words.written(found)} {escaped(words.written_interval(found))}, "
-                f"n = {found.n} occupations{how}"
-            )
-    drawn = draw.association_chart(
-        [row for row in rows if row["set"] == name], spec, arm, "preference for the sentence about her"
-    )
-    if drawn is not None:
-        charts.show(
-            *drawn, key=f"association_{name}", says="Preference for her by occupation against the share of women."
-        )
 
 
 def _groups(audit: Audited, spec: RunSpec, arm: str) -> None:
     st.subheader("Groups", anchor=False, help=MEANINGS["impact_ratio"])
     rows = audit.table("groups", "groups")
     if not rows:
-        _skipped(audit, "groups")
+        parts.skipped(audit, "groups")
         return
     columns = list(dict.fromkeys(str(row["column"]) for row in rows))
     column = st.segmented_control(
@@ -326,7 +253,7 @@ def _swaps(audit: Audited, spec: RunSpec) -> None:
     st.subheader("The user's own rows, swapped", anchor=False, help=MEANINGS["swap_gap_signed"])
     swapped, left_out = audit.table("gender_swaps", "swaps"), audit.table("gender_swaps", "left_out")
     if not swapped:
-        _skipped(audit, "gender_swaps")
+        parts.skipped(audit, "gender_swaps")
         return
     result = audit.report.result("gender_swaps")
     for finding in result.findings if result else ():
@@ -338,19 +265,13 @@ def _swaps(audit: Audited, spec: RunSpec) -> None:
             table.append(
                 {"arm": arm_label(spec, arm), "women − men": words.with_interval(gap), "label changes": _share(flips)}
             )
-    charts.frame(_table(table), key="swap_arms")
+    charts.frame(pd.DataFrame(table), key="swap_arms")
     with st.expander("Which words were swapped, and which rows were left out", type="compact"):
         one, other = st.columns(2)
         with one:
-            charts.frame(_table(swapped), key="swap_list")
+            charts.frame(pd.DataFrame(swapped), key="swap_list")
         with other:
-            charts.frame(_table(left_out), key="left_out")
-
-
-def _table(rows: list[dict[str, Any]]) -> Any:
-    import pandas as pd
-
-    return pd.DataFrame(rows)
+            charts.frame(pd.DataFrame(left_out), key="left_out")
 
 
 def _share(measure: Measure | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from auditor.types import Finding
@@ -170,14 +169,12 @@ def _choices(audit: Audited, spec: RunSpec) -> None:
         st.caption("Skipped, because no question set was asked.")
         return
     st.caption("Share of questions answered right, by the likelihood of each answer, in per cent.")
-    arms = draw.arms_of(audit, spec)
-    rows = []
-    for group in dict.fromkeys(m.group for m in found):
-        of = {m.arm: m for m in found if m.group == group}
-        cells = {draw.arm_label(spec, arm): words.with_interval(of[arm]) if arm in of else "" for arm in arms}
-        kind, _, name = str(group).partition("=")
-        rows.append({"set": f"all of {name}" if kind == "field" else name, "n": max(m.n for m in of.values()), **cells})
-    charts.frame(pd.DataFrame(rows), key="choices_table")
+    charts.frame(draw.by_group(audit, spec, found, _question_set), key="choices_table")
+
+
+def _question_set(group: str) -> str:
+    kind, _, name = group.partition("=")
+    return f"all of {name}" if kind == "field" else name
 
 
 def _classes(audit: Audited, spec: RunSpec, arm: str) -> None:

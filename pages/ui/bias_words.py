@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from auditor.types import Measure
 from distill.spec import RunSpec
+from pages.ui import words
+from pages.ui.text import escaped
 
 NAMES = {
     "demographic_parity_difference": "Demographic parity, largest difference",
@@ -87,3 +90,9 @@ def what_differs(parent: RunSpec, spec: RunSpec) -> str:
         str(each.options.get("method", each.name)).replace("_", " ") for each in spec.arms if each.kind == "fair_head"
     ]
     return heads[0] if heads else "child"
+
+
+def correlation(who: str, found: Measure) -> str:
+    """How a model's gaps go with the share of women, in a line."""
+    said = f"correlation {words.written(found)} {escaped(words.written_interval(found))}"
+    return f"{escaped(who)}: {said}, n = {found.n} occupations"

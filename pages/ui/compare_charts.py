@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -34,6 +34,16 @@ def arms_of(audit: Audited, spec: RunSpec) -> list[str]:
     """Arms of the run that have measures, the teacher first."""
     measured = set(audit.arms())
     return [TEACHER, *(arm.name for arm in spec.arms if arm.name in measured)]
+
+
+def by_group(audit: Audited, spec: RunSpec, found: list[Measure], named: Callable[[str], str]) -> pd.DataFrame:
+    """One row a group of the measures ``found``, one column an arm; ``named`` says what a group is called."""
+    rows = []
+    for group in dict.fromkeys(m.group for m in found):
+        of = {m.arm: m for m in found if m.group == group}
+        cells = {arm_label(spec, arm): words.with_interval(of.get(arm)) for arm in arms_of(audit, spec)}
+        rows.append({"set": named(str(group)), "n": max(m.n for m in of.values()), **cells})
+    return pd.DataFrame(rows)
 
 
 def arms_chart(audit: Audited, spec: RunSpec) -> Drawn | None:

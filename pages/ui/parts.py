@@ -9,6 +9,7 @@ import streamlit as st
 from auditor.types import GateResult, Verdict
 from distill.store import Status
 from pages.ui import figures, page, palette, words
+from pages.ui.cache import Audited
 from pages.ui.palette import BadgeColour
 from pages.ui.text import escaped
 
@@ -95,3 +96,10 @@ def _gate(gate: GateResult) -> None:
         color=palette.STATE_COLOURS[gate.state],
         help=" · ".join(explain),
     )
+
+
+def skipped(audit: Audited, check: str) -> None:
+    """Why a check has nothing to show."""
+    result = audit.report.result(check)
+    reason = result.skipped if result and result.skipped else "the audit made no such measure"
+    st.caption(f"Skipped, because {escaped(reason, 400)}")

@@ -47,9 +47,7 @@ def card(place: Desk, frame: LabelFrame, card: Card, last: Last | None) -> None:
         _editor(place, card, row)
         review_card.note(place, card)
         said_before(place, frame, last)
-        if state.get(place.key("keys")):
-            with st.container(border=True, key="review_keys"):
-                st.markdown("\n".join(f"- `{key}` {meaning}" for key, meaning in KEYS))
+        review_card.key_list(place, KEYS)
     with right:
         _buttons(place, card)
 
@@ -75,11 +73,7 @@ def _buttons(place: Desk, card: Card) -> None:
     for k, reason in enumerate(REASONS):
         rejected = Answer("none", reason=reason)
         button(place, reason, str(k + 1), f"reject{k}_{item}", say(place, card, rejected))
-    button(place, "Skip", "S", f"skip_{item}", say(place, card, Answer("skip")))
-    with st.container(horizontal=True, gap="small"):
-        button(place, "Undo", "U", f"undo_{item}", lambda: review_card.undo(place), quiet=True)
-        button(place, "Note", "N", f"note_{item}", lambda: review_card.toggle(place, "noting"), quiet=True)
-        button(place, "Keys", "H", f"keys_{item}", lambda: review_card.toggle(place, "keys"), quiet=True)
+    review_card.aside(place, card)
 
 
 def _editor(place: Desk, card: Card, row: CardText) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -205,11 +205,24 @@ def _answers(place: Desk, frame: LabelFrame, card: Card) -> None:
         label = f"Accept: {escaped(frame.labels[row.label], 20)}"
         button(place, label, "Enter", f"accept_{card.item_id}", say(place, card, accept), primary=True)
     button(place, "None fits", "X", f"none_{card.item_id}", say(place, card, Answer("none")))
-    button(place, "Skip", "S", f"skip_{card.item_id}", say(place, card, Answer("skip")))
+    aside(place, card)
+
+
+def aside(place: Desk, card: Card) -> None:
+    """What every card offers beside its answers."""
+    item = card.item_id
+    button(place, "Skip", "S", f"skip_{item}", say(place, card, Answer("skip")))
     with st.container(horizontal=True, gap="small"):
-        button(place, "Undo", "U", f"undo_{card.item_id}", lambda: undo(place), quiet=True)
-        button(place, "Note", "N", f"note_{card.item_id}", lambda: toggle(place, "noting"), quiet=True)
-        button(place, "Keys", "H", f"keys_{card.item_id}", lambda: toggle(place, "keys"), quiet=True)
+        button(place, "Undo", "U", f"undo_{item}", lambda: undo(place), quiet=True)
+        button(place, "Note", "N", f"note_{item}", lambda: toggle(place, "noting"), quiet=True)
+        button(place, "Keys", "H", f"keys_{item}", lambda: toggle(place, "keys"), quiet=True)
+
+
+def key_list(place: Desk, keys: Sequence[tuple[str, str]]) -> None:
+    """What each key does, when it was asked for."""
+    if state.get(place.key("keys")):
+        with st.container(border=True, key="review_keys"):
+            st.markdown("\n".join(f"- `{key}` {meaning}" for key, meaning in keys))
 
 
 def button(
@@ -299,9 +312,7 @@ def _definitions(place: Desk, frame: LabelFrame) -> None:
     if lines:
         st.caption("What the labels mean")
         st.markdown("\n".join(lines))
-    if state.get(place.key("keys")):
-        with st.container(border=True, key="review_keys"):
-            st.markdown("\n".join(f"- `{key}` {meaning}" for key, meaning in KEYS))
+    key_list(place, KEYS)
 
 
 def _distribution(frame: LabelFrame, probs: tuple[float, ...]) -> None:

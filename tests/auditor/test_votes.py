@@ -12,12 +12,13 @@ from scipy.stats import binom
 
 from auditor.answers_view import AnswersView, load_answers
 from auditor.audit import audit_run, load_report
-from auditor.checks.lm_preference import sentence, sign_test, tallies
+from auditor.checks.lm_preference import sentence, tallies
 from auditor.evidence.bundle import make_bundle
 from auditor.evidence.log import entries
 from auditor.evidence.seal import seal
 from auditor.evidence.verify import verify_bundle, verify_run
 from auditor.review import decisions_frame
+from auditor.stats.paired import sign_test
 from auditor.votes import FILE, Question, ballots, cast, first_of, problems, voted, votes_frame
 from distill.errors import ReviewError
 from distill.store import TEACHER, Run

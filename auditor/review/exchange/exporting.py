@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import select
 
 from auditor.evidence.log import record
-from auditor.review.answers import REJECT
+from auditor.review.answers import NOTHING
 from auditor.review.exchange import label_studio
 from auditor.review.exchange.cells import neutralised
 from auditor.review.frame import LabelFrame, load_frame
@@ -115,8 +115,7 @@ def _decisions(workspace: Workspace, run: Run, frame: LabelFrame) -> list[dict[s
     standing = decisions[decisions["standing"].astype(bool)] if len(decisions) else decisions
     rows = []
     for row in standing.to_dict(orient="records"):
-        nothing = REJECT if frame.unit == "answers" else "none"
-        label = {"none": nothing, "skip": "skip"}.get(row["kind"]) or frame.labels[row["label"]]
+        label = {"none": NOTHING[frame.unit], "skip": "skip"}.get(row["kind"]) or frame.labels[row["label"]]
         key = (int(row["round"]), row["row_id"], row["reviewer"], row["role"])
         judged: dict[str, Any] = {"teacher_label": frame.labels[row["machine_label"]]}
         if frame.unit == "answers":

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from auditor.evidence.log import append
 from auditor.evidence.signoff import same_person
 from auditor.review import desk
-from auditor.review.answers import REJECT, Unit
+from auditor.review.answers import NOTHING, Unit
 from auditor.review.desk import Answer
 from auditor.review.exchange import label_studio
 from auditor.review.exchange.cells import restored
@@ -31,7 +31,7 @@ from distill.store import Run
 from distill.workspace import Workspace
 
 SHOWN = 20
-NONE, SKIP = label_studio.NONE, label_studio.SKIP
+SKIP = label_studio.SKIP
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,8 @@ def _row(
         return Problem(line, f"unknown reason '{_short(reason)}'. {nearest(reason, reasons)}")
     answer = _answer(str(label), names, reason, str(row.get("note") or ""), unit)
     if answer is None:
-        none = REJECT if unit == "answers" else NONE
-        return Problem(line, f"unknown label '{_short(str(label))}'. {nearest(str(label), [*names, none, SKIP])}")
+        words = [*names, NOTHING[unit], SKIP]
+        return Problem(line, f"unknown label '{_short(str(label))}'. {nearest(str(label), words)}")
     try:
         answer = desk.checked(replace(answer, edit=str(row.get("edit") or "")), len(names), unit)
     except ReviewError as error:
@@ -168,7 +168,7 @@ def _answer(label: str, names: tuple[str, ...], reason: str, note: str, unit: Un
     note = note[: desk.LONGEST_NOTE]
     if label in names:
         return Answer("label", names.index(label), reason, note)
-    if label == (REJECT if unit == "answers" else NONE):
+    if label == NOTHING[unit]:
         return Answer("none", None, reason, note)
     return Answer("skip", None, reason, note) if label == SKIP else None
 

@@ -9,14 +9,14 @@ import json
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from auditor.review.answers import REJECT
+from auditor.review.answers import NOTHING
 from auditor.review.desk import reasons_of
 from auditor.review.frame import LabelFrame
 from auditor.review.rounds import TARGETED
 from auditor.review.tables import ItemRow
 from distill.store import Run
 
-NONE, SKIP = "none", "skip"
+SKIP = "skip"
 FROM, TO = "label", "text"
 
 
@@ -24,7 +24,7 @@ def labelling_config(frame: LabelFrame, definitions: dict[str, str]) -> str:
     """The XML that tells Label Studio what to show and ask; paste it into the project's settings."""
     choices = "\n".join(
         f"    <Choice value={quoteattr(name)} hint={quoteattr(definitions.get(name, name))}/>"
-        for name in (*frame.labels, REJECT if frame.unit == "answers" else NONE)
+        for name in (*frame.labels, NOTHING[frame.unit])
     )
     reasons = "\n".join(f"    <Choice value={quoteattr(reason)}/>" for reason in reasons_of(frame.unit))
     written = frame.unit == "answers"

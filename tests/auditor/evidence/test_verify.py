@@ -12,7 +12,7 @@ from auditor.evidence.bundle import Bundle, make_bundle, unsafe
 from auditor.evidence.erase import erase
 from auditor.evidence.log import entries, record
 from auditor.evidence.recompute import _same_claim
-from auditor.evidence.seal import seal, sign_head
+from auditor.evidence.seal import SEAL, seal, sign_head
 from auditor.evidence.signing import fingerprint, load_key, public_key_of
 from auditor.evidence.signoff import sign_off, state_of
 from auditor.evidence.verify import Verification, verify_bundle, verify_run
@@ -192,6 +192,15 @@ def test_a_model_that_was_exchanged_and_named_anew_in_the_manifest_is_found(fres
     found = verify_run(workspace, run)
     assert failed(found) == ["files"] and "not the one that was sealed" in found.lines[0].sentence
     assert failed(verify_bundle(make_bundle(workspace, run, {}).to_bytes())) == ["manifest"]
+
+
+def test_a_damaged_key_beside_a_run_is_a_line_and_no_traceback(fresh: tuple[Workspace, Run]) -> None:
+    workspace, run = fresh
+    seal_of = read_json(run.folder / SEAL)
+    for damaged in ({**seal_of["signature"], "public_key": "zz"}, None, "nothing"):
+        write_json(run.folder / SEAL, {**seal_of, "signature": damaged})
+        found = verify_run(workspace, run)
+        assert not found.ok and "holds no signature and key" in found.lines[0].sentence
 
 
 def test_a_report_that_was_written_over_and_signed_is_named(

@@ -15,21 +15,14 @@ from auditor.evidence.verify import Verification, verify_bundle, verify_run
 from distill.store import Run
 from distill.types import read_frame
 from distill.workspace import Workspace
-from tests.fakes_generation import make_fake_generation_run
+from tests.fakes_generation import make_small_generation_run
 
 pytestmark = pytest.mark.slow
-CHECKS = {
-    "lm_bias": {"items": 220, "sets": ["winobias"], "resamples": 200},
-    "lm_choice": {"items": 20, "sets": ["piqa"]},
-    "lm_stereotypes": {"items": 20, "resamples": 200},
-    "lm_honest": {"items": 20, "resamples": 200},
-}
 
 
 @pytest.fixture
 def sealed(tmp_path: Path) -> tuple[Workspace, Run]:
-    spec = {"audit": {"resamples": 200, "checks": CHECKS}}
-    run = make_fake_generation_run(tmp_path, n_test=30, n_pool=20, with_items=True, audit=True, spec=spec)
+    run = make_small_generation_run(tmp_path)
     workspace = Workspace(tmp_path).made()
     seal(workspace, run)
     return workspace, run

@@ -12,22 +12,15 @@ from auditor.report.content import ReportContent, build
 from auditor.report.render import FORMATS
 from auditor.words import in_words
 from distill.workspace import Workspace
-from tests.fakes_generation import make_fake_generation_run
+from tests.fakes_generation import make_small_generation_run
 
 pytestmark = pytest.mark.slow
-CHECKS = {
-    "lm_bias": {"items": 220, "sets": ["winobias"], "resamples": 200},
-    "lm_choice": {"items": 20, "sets": ["piqa"]},
-    "lm_stereotypes": {"items": 20, "resamples": 200},
-    "lm_honest": {"items": 20, "resamples": 200},
-}
 
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory: pytest.TempPathFactory) -> ReportContent:
     root = tmp_path_factory.mktemp("answers")
-    spec = {"audit": {"resamples": 200, "checks": CHECKS}}
-    run = make_fake_generation_run(root, n_test=30, n_pool=20, with_items=True, audit=True, spec=spec)
+    run = make_small_generation_run(root)
     workspace = Workspace(root).made()
     seal(workspace, run)
     return build(workspace, run)

@@ -43,3 +43,10 @@ def test_a_template_is_named_by_what_decides_the_prompt(tmp_path: Path) -> None:
     first = template(card(model_dir=str(tmp_path)))
     (tmp_path / "chat_template.jinja").write_text("{{ other }}")
     assert first.startswith("sha256:") and template(card(model_dir=str(tmp_path))) != first
+
+
+def test_a_template_within_the_tokenizers_settings_is_one_too(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"model_max_length": 64}))
+    assert template(card(model_dir=str(tmp_path))).startswith("none")
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+    assert template(card(model_dir=str(tmp_path))).startswith("sha256:")
