@@ -10,7 +10,7 @@ import numpy as np
 from auditor.check import AuditInput
 from auditor.stats.bootstrap import Bootstrap, bootstrap_mean
 from auditor.stats.interval import Interval
-from auditor.stats.proportions import clopper_pearson_bounds, wilson
+from auditor.stats.proportions import clopper_pearson_bounds, wilson_mean
 from auditor.types import Measure
 from distill.errors import DataError
 from distill.spec import RunSpec
@@ -44,8 +44,7 @@ def proportion(name: str, hits: Floats, arm: str, resamples: int, seed: int, **m
     value = float(hits.mean())
     interval = bootstrap_mean(hits, resamples=resamples, seed=seed).interval()
     if len(hits) == 1 or interval.width == 0:
-        shown = wilson(round(value * n), n)
-        interval = Interval(value, min(shown.low, value), max(shown.high, value), n)
+        interval = wilson_mean(value, n)
     low, high = clopper_pearson_bounds(value * n, n, 0.95)
     detail = {"exact_low": low, "exact_high": high, "seeds": len(hits), **more.pop("detail", {})}
     return measured(name, interval, arm, detail=detail, **more)

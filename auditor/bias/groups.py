@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from auditor.stats.interval import Interval
-from auditor.stats.proportions import wilson
+from auditor.stats.proportions import wilson_mean
 from distill.errors import DataError
 
 MISSING = "(missing)"
@@ -287,8 +287,7 @@ def _row(group: str, rates: pd.Series, quality: pd.Series, best: float, small: i
 def _rate(rate: float, n: int) -> Interval:
     if not n or not math.isfinite(rate):
         return Interval(math.nan, math.nan, math.nan, n)
-    shown = wilson(round(float(rate) * n), n)  # of the mean count, where there are several seeds
-    return Interval(float(rate), min(shown.low, float(rate)), max(shown.high, float(rate)), n)
+    return wilson_mean(float(rate), n)
 
 
 def _parity(rates: pd.DataFrame) -> tuple[Parity, ...]:

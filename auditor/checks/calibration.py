@@ -128,8 +128,7 @@ def _temperature(arm: str, fits: list[Temperature]) -> Measure:
 def _reliability(
     arm: str, probs: Floats, y: Ints, options: CalibrationOptions, *, scaled: bool
 ) -> list[dict[str, Any]]:
-    """Rows of the reliability diagram. The seeds' answers are pooled, so ``n`` counts answers; the intervals take them as one seed's."""
-    pooled, labels = probs.reshape(-1, probs.shape[-1]), np.tile(y, len(probs))
+    """Rows of the reliability diagram; ``n`` and the intervals are of items, however many seeds answered them."""
     return [
         {
             "arm": arm,
@@ -142,7 +141,7 @@ def _reliability(
             "accuracy_high": row.accuracy.high,
             "n": row.n,
         }
-        for row in reliability_table(pooled, labels, bins=options.bins)
+        for row in reliability_table(probs, y, bins=options.bins)
     ]
 
 

@@ -23,7 +23,7 @@ from auditor.stats.interval import (
     generator,
     require_confidence,
 )
-from auditor.stats.proportions import wilson
+from auditor.stats.proportions import wilson_mean
 
 Binning = Literal["equal mass", "equal width"]
 
@@ -37,7 +37,9 @@ COLDEST, HOTTEST = 0.02, 50.0
 
 @dataclass(frozen=True, slots=True)
 class ReliabilityBin:
-    """Items whose confidence lies from ``low`` to ``high``: their mean confidence and the share that was right (Wilson)."""
+    """Items whose confidence lies from ``low`` to ``high``: their mean confidence and the share that was right (Wilson).
+
+    ``n`` counts items; with several seeds it is the mean of a seed."""
 
     low: float
     high: float
@@ -86,16 +88,23 @@ def reliability_table(
     binning: Binning = "equal mass",
     confidence: float = 0.95,
 ) -> tuple[ReliabilityBin, ...]:
-    """The bins of the reliability diagram, from least to most confident; empty ones are left out."""
-    sure, right = _confidence(probabilities, labels)
+    """The bins of the reliability diagram, from least to most confident; empty ones are left out.
+
+    Where ``probabilities`` is ``(seeds, n, k)``, the seeds' answers share the bins, and a bin's n is its answers divided by the seeds: three
+    answers to one item are not three items.
+    """
+    seeds = _seeds(probabilities)
+    pairs = [_confidence(p, labels) for p in seeds]
+    sure, right = (np.concatenate(side) for side in zip(*pairs, strict=True))
     edges = _bin_edges(sure, bins, binning)
     member = _members(sure, edges)
     table = []
     for b in range(edges.size - 1):
         here = member == b
-        n = int(np.count_nonzero(here))
-        if n:
-            share = wilson(int(right[here].sum()), n, confidence)
+        answers = int(np.count_nonzero(here))
+        if answers:
+            n = max(1, round(answers / len(seeds)))
+            share = wilson_mean(float(right[here].mean()), n, confidence)
             table.append(ReliabilityBin(float(edges[b]), float(edges[b + 1]), float(sure[here].mean()), share, n))
     return tuple(table)
 

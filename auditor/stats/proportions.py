@@ -38,6 +38,12 @@ def wilson(count: int, n: int, confidence: float = 0.95) -> Interval:
     return Interval(p, low, high, n)
 
 
+def wilson_mean(rate: float, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's interval of a share that is a mean over seeds on the same ``n`` items, by the mean count, rounded: more seeds are not more items."""
+    shown = wilson(round(rate * n), n, confidence)
+    return Interval(rate, min(shown.low, rate), max(shown.high, rate), n)
+
+
 def clopper_pearson(count: int, n: int, confidence: float = 0.95, side: Side = "two-sided") -> Interval:
     """The exact binomial interval (Clopper & Pearson 1934); one-sided ones spend all their error on that side.
 

@@ -72,6 +72,22 @@ def test_every_item_is_in_one_bin_and_order_does_not_matter(
     )
 
 
+def test_three_equal_seeds_say_no_more_than_one() -> None:
+    p, y = _model(300)
+    for one, three in zip(reliability_table(p, y), reliability_table(np.stack([p] * 3), y), strict=True):
+        assert (three.n, three.accuracy) == (one.n, one.accuracy)
+        assert three.confidence == pytest.approx(one.confidence)
+
+
+def test_seeds_that_differ_share_the_bins() -> None:
+    (p, y), (other, _) = _model(300), _model(300, seed=5)
+    table = reliability_table(np.stack([p, other]), y, bins=5)
+    assert sum(row.n for row in table) == pytest.approx(300, abs=3)
+    assert all(row.accuracy.low <= row.accuracy.value <= row.accuracy.high for row in table)
+    right = np.mean([(p.argmax(axis=1) == y).mean(), (other.argmax(axis=1) == y).mean()])
+    assert sum(row.n * row.accuracy.value for row in table) / 300 == pytest.approx(right, abs=0.01)
+
+
 def test_constant_predictions_are_one_bin() -> None:
     p = np.tile([0.7, 0.3], (10, 1))
     y = [0] * 5 + [1] * 5
