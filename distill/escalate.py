@@ -16,7 +16,7 @@ from typing import Any
 from distill.errors import StoreError
 from distill.events import Cancelled
 from distill.executor import start_detached
-from distill.files import read_json
+from distill.files import append_line, read_json
 from distill.process import is_alive
 
 GRACE = 20.0  # seconds from the flag to SIGTERM: a step of a large model, or the writing of a checkpoint
@@ -56,8 +56,7 @@ def escalate(folder: Path, grace: float = GRACE, last: float = LAST) -> None:
     if gone(last):
         return
     _signal(pid, signal.SIGKILL)
-    with (folder / "events.jsonl").open("a", encoding="utf-8") as log:
-        log.write(Cancelled().model_dump_json() + "\n")
+    append_line(folder / "events.jsonl", Cancelled().model_dump_json())
 
 
 def _record(folder: Path) -> dict[str, Any] | None:

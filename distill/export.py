@@ -22,7 +22,7 @@ import numpy as np
 
 from distill.errors import ModelError, StoreError, nearest
 from distill.events import now
-from distill.files import file_digest, read_json, write_json, write_text
+from distill.files import append_line, file_digest, read_json, write_json, write_text
 from distill.spec import SignalSpec
 from distill.store import TEACHER, ModelCard, Run
 from distill.types import Examples, Floats
@@ -116,8 +116,8 @@ def exports(run: Run) -> list[tuple[str, Verified]]:
 
 def _record(run: Run, found: Verified) -> None:
     """Keep what was measured with the run, for the page Compare; a run that cannot be written to is exported all the same."""
-    with suppress(OSError), (run.folder / EXPORTS).open("a", encoding="utf-8") as log:
-        log.write(json.dumps({"at": now(), **asdict(found)}) + "\n")
+    with suppress(OSError):
+        append_line(run.folder / EXPORTS, json.dumps({"at": now(), **asdict(found)}))
 
 
 def model_of(run: Run, arm: str, seed: int | None) -> ModelCard:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,22 +36,29 @@ def tree_digest(folder: Path, pattern: str = "*") -> str:
     return digest_of({str(path.relative_to(folder)): file_digest(path) for path in files})
 
 
+def part_of(path: Path) -> Path:
+    """A name beside ``path`` that nobody uses: for what becomes ``path`` when it is whole."""
+    return path.parent / f".{path.name}.{secrets.token_hex(6)}.part"
+
+
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, mode: int | None = None) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that replaces it only when the block ends well.
+
+    Args:
+        path: the file.
+        mode: its rights from its first byte on; what the umask leaves of 0666 when None.
 
     Raises:
         StoreError: the disk is full or the folder cannot be written; the old file is untouched.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    part = Path(name)
+    part = part_of(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else mode))
         yield part
         with part.open("rb") as written:
             os.fsync(written.fileno())
-        part.chmod(0o644)
         part.replace(path)
     except OSError as error:
         raise StoreError(
@@ -59,7 +66,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             hint=f"Free some space or check the rights of {path.parent}, then resume: finished stages are kept.",
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -71,6 +79,16 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Replace ``path`` by indented JSON with sorted keys, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line of its own in one call: where a power cut tore the last one, that stays torn and alone."""
+    with path.open("a+b") as log:
+        torn = b""
+        if log.seek(0, os.SEEK_END):
+            log.seek(-1, os.SEEK_END)
+            torn = b"" if log.read(1) == b"\n" else b"\n"
+        log.write(torn + line.encode() + b"\n")
 
 
 def read_json(path: Path) -> Any:

@@ -18,6 +18,7 @@ from distill.frontier import ALL, FrontierSpec, frontier_arms
 from distill.registry import Registry
 
 SPEC_VERSION = 1
+RESERVED = {"teacher": "the teacher", "origin": "generation 0", "people": "what people said"}  # in figures and files
 LANGUAGE_MODELS = "generation"  # the task whose left-out values mean something else
 
 
@@ -195,8 +196,10 @@ class ArmSpec(Part):
     @field_validator("name")
     @classmethod
     def _plain_name(cls, value: str) -> str:
-        if not value.replace("_", "").replace("-", "").isalnum() or not value.isascii() or value == "teacher":
-            raise ValueError("an arm's name has letters, digits, '_' and '-' only, and is not 'teacher'")
+        if not value.replace("_", "").replace("-", "").isalnum() or not value.isascii():
+            raise ValueError("an arm's name has letters, digits, '_' and '-' only")
+        if value.casefold() in RESERVED:
+            raise ValueError(f"an arm cannot be called '{value}', which is {RESERVED[value.casefold()]} here")
         return value
 
 

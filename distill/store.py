@@ -38,7 +38,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from distill.errors import RunNotFoundError, StoreError, nearest
 from distill.events import EVENT, Event, now
-from distill.files import file_digest, read_json, write_json, write_text
+from distill.files import append_line, file_digest, read_json, write_json, write_text
 from distill.process import recorded_alive
 from distill.spec import RunSpec, load_spec
 from distill.types import ClassSignal, Examples
@@ -48,6 +48,9 @@ Status = Literal["queued", "running", "awaiting_review", "complete", "failed", "
 ACTIVE: tuple[Status, ...] = ("queued", "running")
 SetName = Literal["dev", "test", "items", "pool"]
 TEACHER = "teacher"
+_NO_ARTEFACTS = frozenset(
+    ("manifest.json", "process.json", "cancel", "events.jsonl", "worker.log", "seal.json", "exports.jsonl")
+)
 _RUN_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{2,80}")
 
 
@@ -96,12 +99,11 @@ class Run:
     # -- events and status ------------------------------------------------------------------------------------------
 
     def append(self, event: Event) -> None:
-        """Append one event as a line; a line is written in one call, so it is whole or it is the torn last one."""
-        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as log:
-            log.write(event.model_dump_json() + "\n")
+        """Append one event as a line; it is whole, or it is the torn last one that takes no other with it."""
+        append_line(self.folder / "events.jsonl", event.model_dump_json())
 
     def events(self) -> list[Event]:
-        """All events in order; a torn last line (power cut) is left out."""
+        """All events in order; a torn line (power cut) is left out, the events after it are not."""
         return list(self._read_events())
 
     def _read_events(self) -> Iterator[Event]:
@@ -183,18 +185,9 @@ class Run:
 
     def write_manifest(self) -> None:
         """Write the digests of every artefact, last of all: from now on the run is complete."""
-        left_out = {
-            "manifest.json",
-            "process.json",
-            "cancel",
-            "events.jsonl",
-            "worker.log",
-            "seal.json",
-            "exports.jsonl",
-        }
-        files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.name not in left_out)
-        kept = [p for p in files if not p.name.startswith(".") and "checkpoint" not in p.parts]
-        digests = {str(p.relative_to(self.folder)): file_digest(p) for p in kept}
+        files = sorted(path for path in self.folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        kept = {path.relative_to(self.folder): path for path in files}
+        digests = {str(inside): file_digest(path) for inside, path in kept.items() if _in_manifest(inside)}
         write_json(self.folder / "manifest.json", {"version": 1, "written": now(), "files": digests})
 
     def portable(self, card: ModelCard) -> ModelCard:
@@ -214,6 +207,12 @@ class Run:
             raise StoreError(f"{path} is not a model card.", hint="Delete it and resume the run.") from error
         where = str((self.folder / card.model_dir).resolve()) if card.model_dir else None
         return card.model_copy(update={"model_dir": where})
+
+
+def _in_manifest(inside: Path) -> bool:
+    """Whether a file, by its path from the run, is an artefact. The place decides, since arms may have any name: one may be 'checkpoint'."""
+    interrupted = len(inside.parts) > 3 and inside.parts[0] == "arms" and inside.parts[3] == "checkpoint"
+    return str(inside) not in _NO_ARTEFACTS and not interrupted
 
 
 _TELLING: dict[str, Status] = {

@@ -6,7 +6,6 @@ As for classifiers: only safetensors (and GGUF, which is plain numbers too) are 
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from distill.engine.loading import PACK, built, check_tokens, checkpoint_facts, licence_of, resolve, safe_config, whole
 from distill.errors import ModelError, StoreError
-from distill.files import digest_of, file_digest
+from distill.files import digest_of, file_digest, part_of
 from distill.locks import hold
 from distill.monitor import Monitor
 from distill.signals import library_versions
@@ -121,8 +120,8 @@ def _convert(path: Path, folder: Path) -> None:
     """Dequantise a GGUF file; config.json appears with the rest, whole or not at all."""
     from transformers import GgufConfig
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+    part = part_of(folder)
+    part.mkdir(parents=True)
     try:
         model = AutoModelForCausalLM.from_pretrained(
             path.parent,
@@ -139,7 +138,6 @@ def _convert(path: Path, folder: Path) -> None:
         licence = gguf_licence(path)
         if licence:
             (part / "README.md").write_text(f"---\nlicense: {licence}\n---\n", encoding="utf-8")
-        part.chmod(0o755)
         part.rename(folder)
     except (ValueError, KeyError, RuntimeError, NotImplementedError, AttributeError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +27,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICA
 
 from distill.engine import prune
 from distill.errors import ModelError, StoreError, UnsafeModelError
-from distill.files import file_digest, read_json, tree_digest
+from distill.files import file_digest, part_of, read_json, tree_digest
 
 PACK = "pack:"
 PRECISION_KEY = "heirloom_precision"  # in the configuration of a model that is stored, asked and timed in another precision than fp32
@@ -341,8 +340,8 @@ def save_classifier(loaded: Loaded, folder: Path) -> None:
     Raises:
         StoreError: the disk is full or the folder cannot be written.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+    part = part_of(folder)
+    part.mkdir(parents=True)
     old = part.with_suffix(".old")
     if loaded.model.dtype == torch.float32 and hasattr(loaded.model.config, PRECISION_KEY):
         delattr(loaded.model.config, PRECISION_KEY)  # what is made from a bf16 model in fp32 is none itself
@@ -351,7 +350,6 @@ def save_classifier(loaded: Loaded, folder: Path) -> None:
         loaded.tokenizer.save_pretrained(part)
         if loaded.licence:
             (part / "README.md").write_text(f"---\nlicense: {loaded.licence}\n---\n", encoding="utf-8")
-        part.chmod(0o755)
         if folder.exists():
             folder.rename(old)
         part.rename(folder)
