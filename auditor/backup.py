@@ -1,7 +1,7 @@
 """A whole workspace in one ZIP file, with a digest for each file, and back.
 
-The archive holds the files as they lie in the workspace, a consistent copy of the SQLite database, and ``BACKUP.json`` with the SHA-256 of
-each. It holds the signing key and every text of every run, so it is as secret as the workspace.
+The archive holds the files as they lie in the workspace, a consistent copy of each SQLite database among them (what people decided, what
+endpoints answered and cost), and ``BACKUP.json`` with the SHA-256 of each. It holds the signing key and every text of every run, so it is as secret as the workspace.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ DATABASE = "heirloom.db"
 LEFT_OUT = {"runners", "process.json", "cancel", ".reserve"}
 _BLOCK = 1 << 20
 _LONGEST_INDEX = 200 << 20
+_MAGIC = b"SQLite format 3\0"
 _PACKED = {".json", ".jsonl", ".yaml", ".log", ".csv", ".db", ".txt", ".md", ".html"}
 
 
@@ -69,22 +70,20 @@ def backup(workspace: Workspace, target: Path, with_cache: bool = True) -> Summa
         with_cache: also the fine-tuned teachers and signals, which could be made again.
 
     Raises:
-        StoreError: the target cannot be written, lies inside the workspace's runs, or the database is on a server.
+        StoreError: the target cannot be written, lies inside the workspace, a database is damaged, or the database is on a server.
     """
     database = _sqlite_file(workspace)
     if target.resolve().is_relative_to(workspace.root.resolve()):
         raise StoreError("A backup inside the workspace would hold itself.", hint="Choose a file elsewhere.")
     index: dict[str, _File] = {}
-    with atomic_path(target.resolve()) as part, zipfile.ZipFile(part, "w") as archive:
+    with atomic_path(target.resolve(), 0o600) as part, zipfile.ZipFile(part, "w") as archive:
         for path, name in _files(workspace, with_cache):
             with contextlib.suppress(FileNotFoundError):  # a temporary file that was just renamed
-                index[name] = _pack(archive, path, name)
+                index[name] = _pack_sqlite(archive, path, name) if _is_sqlite(path) else _pack(archive, path, name)
         if database.exists():
-            with tempfile.TemporaryDirectory() as folder:
-                index[DATABASE] = _pack(archive, _copy_database(database, Path(folder)), DATABASE)
+            index[DATABASE] = _pack_sqlite(archive, database, DATABASE)
         made = _Index(version=1, made_at=now(), files=index)
         archive.writestr(INDEX, made.model_dump_json(indent=1), zipfile.ZIP_DEFLATED)
-    target.chmod(0o600)
     return Summary(len(index), sum(file.bytes for file in index.values()))
 
 
@@ -93,19 +92,25 @@ def restore(source: Path, workspace: Workspace, force: bool = False) -> Summary:
 
     Args:
         source: a file that :func:`backup` wrote.
-        workspace: an empty one, or with ``force`` any; its earlier content is moved into a folder ``replaced-…`` inside it.
+        workspace: an empty one, or with ``force`` any; its earlier content is moved into a folder ``replaced-…`` inside it, and so is the
+            database of ``HEIRLOOM_DATABASE_URL`` where that is a file elsewhere.
         force: see above.
 
     Raises:
         StoreError: not a backup, damaged, a path that leads out of the workspace, a workspace in use or not empty, or no space.
     """
-    _sqlite_file(workspace)
+    database = _sqlite_file(workspace)
     if not force and any(any(folder.iterdir()) for folder in (workspace.runs, workspace.uploads)):
         raise StoreError(
             f"The workspace {workspace.root} is not empty.", hint="Set HEIRLOOM_HOME to a new folder, or use --force."
         )
     if LocalExecutor().alive(workspace):
         raise StoreError("A run is going on in this workspace.", hint="Cancel it, or wait for its end.")
+    if database.parent.exists() and not os.access(database.parent, os.W_OK):
+        raise StoreError(
+            f"The database {database} cannot be replaced.",
+            hint="Make its folder writable, or unset HEIRLOOM_DATABASE_URL.",
+        )
     staging = Path(tempfile.mkdtemp(prefix=".restoring-", dir=workspace.root))
     try:
         index = _unpack(source, staging)
@@ -116,6 +121,7 @@ def restore(source: Path, workspace: Workspace, force: bool = False) -> Summary:
             if target.is_dir():
                 target.rmdir()  # an empty folder of a new workspace
             path.rename(target)
+        _place_database(workspace.root / DATABASE, database)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     jobs.close_claimed(workspace.made(), "The workspace was restored from a backup.")
@@ -134,21 +140,36 @@ def _sqlite_file(workspace: Workspace) -> Path:
 
 
 def _files(workspace: Workspace, with_cache: bool) -> Iterator[tuple[Path, str]]:
-    """Every file to save with its name in the archive. Links are not followed, half-written files are left out."""
+    """Every file to save with its name in the archive. Links are not followed, half-written files and logs of SQLite are left out."""
     skipped = LEFT_OUT | (set() if with_cache else {"cache"})
-    database = _sqlite_file(workspace).resolve()
+    database = _with_logs(_sqlite_file(workspace).resolve())
     for folder, names, files in os.walk(workspace.root):
         here = Path(folder)
         top = here == workspace.root
         names[:] = sorted(
             n for n in names if not (top and (n in skipped or n.startswith((".restoring-", "replaced-"))))
         )
-        for name in sorted(files):
+        logs = {log.name for name in files if _is_sqlite(here / name) for log in _with_logs(here / name)[1:]}
+        for name in sorted(set(files) - logs):
             path = here / name
-            is_database = top and (name.startswith(f"{DATABASE}") or path.resolve() == database)
+            is_database = (top and name.startswith(DATABASE)) or path.resolve() in database
             if is_database or name in skipped or name.endswith((".part", ".lock")) or path.is_symlink():
                 continue
             yield path, path.relative_to(workspace.root).as_posix()
+
+
+def _with_logs(database: Path) -> list[Path]:
+    """A SQLite file and where it may keep what is not in it yet."""
+    return [database, *(database.with_name(database.name + end) for end in ("-wal", "-shm", "-journal"))]
+
+
+def _is_sqlite(path: Path) -> bool:
+    """True for a database, by its first bytes; False for what cannot be read or is gone by now."""
+    try:
+        with path.open("rb") as file:
+            return not path.is_symlink() and file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False
 
 
 def _pack(archive: zipfile.ZipFile, path: Path, name: str) -> _File:
@@ -165,13 +186,22 @@ def _pack(archive: zipfile.ZipFile, path: Path, name: str) -> _File:
     return _File(sha256=digest.hexdigest(), bytes=size)
 
 
-def _copy_database(database: Path, folder: Path) -> Path:
-    """A consistent copy, even while others write."""
-    copy = folder / DATABASE
-    with contextlib.closing(sqlite3.connect(database)) as source, contextlib.closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
-        target.execute("PRAGMA journal_mode = delete")
-    return copy
+def _pack_sqlite(archive: zipfile.ZipFile, database: Path, name: str) -> _File:
+    """Add a consistent copy of a database, even while others write into it; its logs are in the copy."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.db"
+        try:
+            opened = sqlite3.connect(f"{database.resolve().as_uri()}?mode=rw", uri=True)
+            with contextlib.closing(opened) as source, contextlib.closing(sqlite3.connect(copy)) as target:
+                source.backup(target)
+                target.execute("PRAGMA journal_mode = delete")
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"The database {database} cannot be copied: {error}.",
+                hint="Move it away if it is damaged, then try again.",
+            ) from error
+        copy.chmod(stat.S_IMODE(database.stat().st_mode))
+        return _pack(archive, copy, name)
 
 
 def _unpack(source: Path, staging: Path) -> _Index:
@@ -191,7 +221,7 @@ def _unpack(source: Path, staging: Path) -> _Index:
             _require_space(index, staging)
             for name, file in index.files.items():
                 with archive.open(members[name]) as packed:
-                    _extract(packed, staging / name, file, name)
+                    _extract(packed, staging / name, file, members[name])
     except FileNotFoundError as error:
         raise StoreError(f"There is no file {source}.", hint="Check the path.") from error
     except (zipfile.BadZipFile, KeyError, ValueError, RuntimeError, EOFError) as error:
@@ -222,34 +252,46 @@ def _require_space(index: _Index, staging: Path) -> None:
         )
 
 
-def _extract(packed: IO[bytes], target: Path, file: _File, name: str) -> None:
-    """Write one member, never more than it says it has, and hold it against its digest."""
+def _extract(packed: IO[bytes], target: Path, file: _File, member: zipfile.ZipInfo) -> None:
+    """Write one member, never more than it says it has, and hold it against its digest; nobody may read it who could not before."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    rights = 0o600 if "key" in target.name else 0o600 | ((member.external_attr >> 16 or 0o666) & 0o066)
     digest, size = hashlib.sha256(), 0
-    with target.open("xb") as out:
+    with open(target, "xb", opener=lambda path, flags: os.open(path, flags, rights)) as out:
         while (block := packed.read(_BLOCK)) and size <= file.bytes:
             digest.update(block)
             size += len(block)
             out.write(block)
     if size != file.bytes or digest.hexdigest() != file.sha256:
         raise StoreError(
-            f"{name} in the backup is damaged.", hint="Take another copy of the backup; nothing was changed."
+            f"{member.filename} in the backup is damaged.", hint="Take another copy of the backup; nothing was changed."
         )
-    target.chmod(0o600 if "key" in target.name else 0o644)
 
 
 def _move_aside(workspace: Workspace) -> Path | None:
     """Put all that the workspace holds into a folder of its own; nothing is lost by a restore. None when there was nothing."""
-    found = [
-        path
+    found = {
+        path: path.name
         for path in workspace.root.iterdir()
         if path.name != "runners"
         and not path.name.startswith((".restoring-", "replaced-"))
         and (path.is_file() or any(path.iterdir()))
-    ]
+    }
+    database = _sqlite_file(workspace).resolve()
+    if not database.is_relative_to(workspace.root.resolve()):
+        found |= {path: f"database/{path.name}" for path in _with_logs(database) if path.exists()}
     if not found:
         return None
     aside = Path(tempfile.mkdtemp(prefix=f"replaced-{now()[:10]}-", dir=workspace.root))
-    for path in found:
-        path.rename(aside / path.name)
+    for path, name in found.items():
+        (aside / name).parent.mkdir(exist_ok=True)
+        shutil.move(path, aside / name)  # the database may lie on another disk
     return aside
+
+
+def _place_database(restored: Path, database: Path) -> None:
+    """Move the database to where ``HEIRLOOM_DATABASE_URL`` wants it; it came out of the archive in the workspace's root."""
+    if restored.exists() and restored.resolve() != database.resolve():
+        with atomic_path(database, stat.S_IMODE(restored.stat().st_mode)) as part:
+            shutil.copyfile(restored, part)
+        restored.unlink()

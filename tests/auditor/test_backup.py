@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import socket
+import sqlite3
 import stat
+import threading
+import time
 import zipfile
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from auditor import backup as backups
 from auditor.backup import INDEX, backup, restore
 from distill import jobs
-from distill.db import Job, open_database
+from distill.db import Job, close_database, open_database
+from distill.endpoint.answers import AnswerStore, Spent
 from distill.errors import StoreError
 from distill.files import write_text
 from distill.store import RunStore
@@ -70,6 +77,100 @@ def test_an_open_transaction_does_not_tear_the_copy(home: Workspace, tmp_path: P
     new = Workspace(tmp_path / "new").made()
     restore(tmp_path / "all.zip", new)
     assert len(jobs.jobs(new)) == 1
+
+
+def test_money_is_copied_whole_while_a_writer_is_under_way(home: Workspace, tmp_path: Path) -> None:
+    store = AnswerStore(home.cache)
+    done = threading.Event()
+    told: list[int] = []
+
+    def ask() -> None:
+        mine = AnswerStore(home.cache)
+        while not done.is_set():
+            told.append(mine.sent("run-1", f"key-{len(told)}", Spent(1, 10, 10, 0.5)))
+        mine.close()
+
+    writer = threading.Thread(target=ask)
+    writer.start()
+    try:
+        for n in range(5):
+            before = len(told)
+            while len(told) < before + 20:
+                time.sleep(0.001)
+            known = len(told)
+            backup(home, tmp_path / f"{n}.zip")
+            assert {"cache/endpoint/answers.db"} == {
+                name for name in zipfile.ZipFile(tmp_path / f"{n}.zip").namelist() if name.startswith("cache/endpoint")
+            }
+            new = Workspace(tmp_path / f"new-{n}").made()
+            restore(tmp_path / f"{n}.zip", new)
+            with contextlib.closing(sqlite3.connect(new.cache / "endpoint" / "answers.db")) as copy:
+                assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+                ((rows, usd),) = copy.execute("SELECT count(*), sum(usd) FROM requests").fetchall()
+            assert known <= rows <= len(told) + 1
+            assert usd == rows * 0.5
+    finally:
+        done.set()
+        writer.join()
+        store.close()
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_database_elsewhere_is_restored_to_where_it_is(
+    home: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    backup(home, tmp_path / "all.zip")
+    new = Workspace(tmp_path / "new").made()
+    database = (new.root / "db" if inside else tmp_path / "other") / "q.db"
+    database.parent.mkdir()
+    monkeypatch.setenv("HEIRLOOM_DATABASE_URL", f"sqlite:///{database}")
+    jobs.enqueue(new, make_run(new, run_id="other-1"))
+    backup(new, tmp_path / "second.zip")
+    names = zipfile.ZipFile(tmp_path / "second.zip").namelist()
+    assert [name for name in names if "db" in name] == ["heirloom.db"]
+    done = restore(tmp_path / "all.zip", new, force=True)
+    assert [job.run_id for job in jobs.jobs(new)] == ["run-1"]
+    assert not (new.root / "heirloom.db").exists()
+    assert done.aside is not None
+    with contextlib.closing(sqlite3.connect(done.aside / ("db" if inside else "database") / "q.db")) as old:
+        assert old.execute("SELECT run_id FROM jobs").fetchall() == [("other-1",)]
+    restore(tmp_path / "second.zip", new, force=True)
+    assert [job.run_id for job in jobs.jobs(new)] == ["other-1"]
+
+
+def test_a_damaged_database_is_no_backup(home: Workspace, tmp_path: Path) -> None:
+    close_database(home)
+    database = home.root / "heirloom.db"
+    database.write_bytes(database.read_bytes()[:100] + b"rubbish" * 1000)
+    with pytest.raises(StoreError, match=r"heirloom\.db cannot be copied"):
+        backup(home, tmp_path / "all.zip")
+    assert not list(tmp_path.glob("*.zip"))
+
+
+def test_nobody_else_may_read_it_at_any_moment(
+    home: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[int] = set()
+    pack = backups._pack
+
+    def watch(archive: zipfile.ZipFile, path: Path, name: str) -> backups._File:
+        seen.update(stat.S_IMODE(part.stat().st_mode) for part in tmp_path.glob(".all.zip*"))
+        return pack(archive, path, name)
+
+    monkeypatch.setattr(backups, "_pack", watch)
+    backup(home, tmp_path / "all.zip")
+    assert seen == {0o600}
+    before = os.umask(0o077)
+    try:
+        new = Workspace(tmp_path / "new").made()
+        restore(tmp_path / "all.zip", new)
+        write_text(new.root / "texts.txt", "what people said")
+    finally:
+        os.umask(before)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in new.root.rglob("*") if path.is_file()}
+    assert {name: mode for name, mode in modes.items() if mode & 0o077 and not name.endswith(".lock")} == {}
+    write_text(tmp_path / "texts.txt", "what people said")
+    assert stat.S_IMODE((tmp_path / "texts.txt").stat().st_mode) == 0o666 & ~before
 
 
 def test_a_workspace_in_use_is_not_overwritten_unless_forced_and_then_set_aside(
