@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from sqlalchemy import Connection, Engine, String, create_engine, event, text
+from sqlalchemy import Connection, Engine, Index, String, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -25,6 +25,7 @@ from distill.events import now
 from distill.workspace import Workspace
 
 BUSY_SECONDS = 30
+IS_OPEN = "state IN ('queued', 'claimed')"
 _opened: dict[str, Database] = {}
 _opening = threading.Lock()
 _MIGRATING = 4_866_801  # any number: the name of the PostgreSQL advisory lock that migrations take
@@ -35,9 +36,15 @@ class Base(DeclarativeBase):
 
 
 class Job(Base):
-    """One wish to work on a run. ``claimed_*`` name the process that took it, so that a dead claimer is noticed."""
+    """One wish to work on a run. ``claimed_*`` name the process that took it, so that a dead claimer is noticed.
+
+    A run has one open job at most, which the index sees to: on PostgreSQL two who ask at once do not see each other's row.
+    """
 
     __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ux_jobs_open", "run_id", unique=True, sqlite_where=text(IS_OPEN), postgresql_where=text(IS_OPEN)),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     run_id: Mapped[str] = mapped_column(String(100), index=True)
@@ -156,7 +163,7 @@ def _migrate(engine: Engine) -> None:
 
 @contextlib.contextmanager
 def _plain_errors() -> Iterator[None]:
-    """Turn 'locked', 'unreachable' and 'damaged' into sentences; a broken constraint passes, since callers rely on it."""
+    """Turn 'locked', 'unreachable' and 'damaged' into sentences; a broken constraint passes: only the caller knows what it means."""
     try:
         yield
     except (OperationalError, sqlite3.OperationalError) as error:

@@ -16,6 +16,7 @@ from typing import Literal
 import psutil
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from distill import events
@@ -67,15 +68,22 @@ def enqueue(workspace: Workspace, run: Run, action: Action = "run", by: str = ""
     with open_database(workspace).write() as session:
         last = _last(session, run.id)
         if last is not None and last.state in OPEN:
-            doing = "is queued already" if last.state == "queued" else "is being worked on"
-            raise StoreError(f"Run {run.id} {doing}.", hint="Wait for it, or cancel it first.")
-        for outdated in ("cancel", "manifest.json"):
-            (run.folder / outdated).unlink(missing_ok=True)
+            raise _busy(run, "is queued already" if last.state == "queued" else "is being worked on")
         attempts = last.attempts if last is not None and last.action == action else 0
         job = Job(run_id=run.id, action=action, created_by=by, priority=priority, attempts=attempts)
         session.add(job)
+        try:
+            session.flush()
+        except IntegrityError as error:  # on PostgreSQL: somebody else queued it since we looked
+            raise _busy(run, "is queued already") from error
+        for outdated in ("cancel", "manifest.json"):
+            (run.folder / outdated).unlink(missing_ok=True)
         run.append(events.Queued(by=by))
     return job.id
+
+
+def _busy(run: Run, doing: str) -> StoreError:
+    return StoreError(f"Run {run.id} {doing}.", hint="Wait for it, or cancel it first.")
 
 
 def claim(workspace: Workspace) -> Job | None:
@@ -244,7 +252,9 @@ def delete(workspace: Workspace, run_id: str, token: str) -> None:
 
 
 def _last(session: Session, run_id: str) -> Job | None:
-    return session.scalars(select(Job).where(Job.run_id == run_id).order_by(Job.id.desc()).limit(1)).first()
+    """The newest job of a run, which no runner takes before the transaction ends (PostgreSQL; SQLite is locked as a whole)."""
+    query = select(Job).where(Job.run_id == run_id).order_by(Job.id.desc()).limit(1)
+    return session.scalars(query.with_for_update()).first()
 
 
 def _in_words(run: Run) -> str:

@@ -5,6 +5,7 @@ Call :func:`append` inside the ``with database.write()`` block that stores the d
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -17,7 +18,7 @@ from distill.workspace import Workspace
 
 
 class EvidenceRow(Base):
-    """One entry of a run's chain. The key (run, seq) makes two writers at once impossible: the second one fails and retries."""
+    """One entry of a run's chain. Writers come one after the other (:func:`_one_at_a_time`); the key (run, seq) proves it."""
 
     __tablename__ = "evidence"
 
@@ -57,13 +58,24 @@ def append(session: Session, run_id: str, actor: str, action: str, payload: dict
     Raises:
         ValueError: the payload has no canonical JSON.
     """
+    _one_at_a_time(session, run_id)
     query = select(EvidenceRow).where(EvidenceRow.run_id == run_id).order_by(EvidenceRow.seq.desc()).limit(1)
-    last = session.scalars(query.with_for_update()).first()
+    last = session.scalars(query).first()
     entry = next_entry(run_id, last.entry() if last else None, actor, action, payload)
     fields = entry.model_dump(exclude={"run", "payload"})
     session.add(EvidenceRow(run_id=run_id, payload=canonical(payload).decode(), **fields))
     session.flush()
     return entry
+
+
+def _one_at_a_time(session: Session, run_id: str) -> None:
+    """Wait for the other writers of this chain to commit. SQLite's transaction holds the only write lock already.
+
+    A lock on the last row would not do: whoever waited for it goes on with the row that was the last one before.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        name = int.from_bytes(hashlib.sha256(f"evidence {run_id}".encode()).digest()[:8], "big", signed=True)
+        session.execute(select(func.pg_advisory_xact_lock(name)))
 
 
 def record(workspace: Workspace, run_id: str, actor: str, action: str, payload: dict[str, Any]) -> Entry:

@@ -16,12 +16,12 @@ from distill.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 OPEN_AND_ADD = """
-import sys
+import os, sys
 from pathlib import Path
 from distill.db import Job, open_database
 from distill.workspace import Workspace
 with open_database(Workspace(Path(sys.argv[1]))).write() as session:
-    session.add(Job(run_id="r", action="run"))
+    session.add(Job(run_id=f"r-{os.getpid()}", action="run"))
 """
 
 

@@ -11,13 +11,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from distill import jobs
 from distill.db import Job, close_database, open_database
+from distill.errors import StoreError
 from distill.workspace import Workspace
 from tests.distill.test_jobs import CLAIM_ALL, ROOT, CountingExecutor
 from tests.home import make_run
@@ -96,3 +99,23 @@ def test_the_life_of_a_run(home: Workspace) -> None:
     assert [each.state for each in jobs.jobs(home)] == ["cancelled", "done"]
     jobs.delete(home, run.id, jobs.delete_token(run))
     assert jobs.jobs(home) == []
+
+
+def test_two_who_queue_a_run_at_once(home: Workspace) -> None:
+    run = make_run(home)
+    open_database(home)
+    together = threading.Barrier(6)
+
+    def ask(_: int) -> str:
+        together.wait()
+        try:
+            jobs.enqueue(home, run)
+        except StoreError as error:
+            return error.message
+        return "queued"
+
+    with ThreadPoolExecutor(6) as people:
+        told = list(people.map(ask, range(6)))
+    assert sorted(told) == sorted(["queued", *[f"Run {run.id} is queued already."] * 5])
+    assert [job.state for job in jobs.jobs(home)] == ["queued"]
+    assert [event.kind for event in run.events()] == ["queued"]
