@@ -112,7 +112,7 @@ def test_a_run_is_started_watched_and_judged(home: Path, window: Page) -> None:
 
 def test_a_server_that_dies_takes_no_run_with_it(home: Path, window: Page) -> None:
     with serve(home) as address:
-        start(window, address, tiny_yaml(epochs=4))
+        start(window, address, tiny_yaml())
         run = the_run(home)
         until(lambda: begun(run, "teacher"))
         server = psutil.Process().children()
@@ -128,7 +128,7 @@ def test_a_server_that_dies_takes_no_run_with_it(home: Path, window: Page) -> No
 
 def test_cancel_then_resume_to_the_end(home: Path, window: Page) -> None:
     with serve(home) as address:
-        start(window, address, tiny_yaml(epochs=12))
+        start(window, address, tiny_yaml(epochs=4))
         run = the_run(home)
         until(lambda: begun(run, "students"))
         window.get_by_role("button", name="Cancel").click()
@@ -144,7 +144,7 @@ def test_cancel_then_resume_to_the_end(home: Path, window: Page) -> None:
 
 def test_a_killed_runner_shows_as_interrupted_and_goes_on(home: Path, window: Page) -> None:
     with serve(home) as address:
-        start(window, address, tiny_yaml(epochs=12))
+        start(window, address, tiny_yaml(epochs=4))
         run = the_run(home)
         until(lambda: begun(run, "students"))
         psutil.Process(read_json(run.folder / "process.json")["pid"]).kill()
