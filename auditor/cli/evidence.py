@@ -78,17 +78,15 @@ def sign_off(
 def erase(
     run_id: RunArgument, row: Annotated[str, typer.Argument(help="Row id.")], reason: ReasonOption, by: ByOption = ""
 ) -> None:
-    """Erase the text of one row from a run. The evidence chain still verifies; figures on texts are no longer recomputable."""
-    from auditor.evidence.erase import erase
+    """Erase the text of one row from a run, or finish an erasure that was stopped. The evidence chain still verifies; figures on texts are no
+    longer recomputable."""
+    from auditor.evidence.erase import NOT_TOUCHED, erase
     from distill.store import RunStore
 
     home = workspace()
     erase(home, RunStore(home).get(run_id), row, by or who(), reason)
     typer.echo(f"The text of row {row} is erased from run {run_id}; its evidence chain still verifies.")
-    typer.echo(
-        "Not touched: the source file, runs that follow from this one or read the same source, and what a teacher over the network was asked.",
-        err=True,
-    )
+    typer.echo(f"Not touched: {NOT_TOUCHED}.", err=True)
 
 
 def anchor(

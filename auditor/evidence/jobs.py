@@ -5,8 +5,10 @@ Digests, numbers and names of stages only: a message of a failure may quote a te
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from auditor.evidence.chain import Entry
 from auditor.evidence.log import append, entries
 from auditor.evidence.seal import SEAL, sign_head
 from distill.db import open_database
@@ -55,3 +57,15 @@ def ended(workspace: Workspace, run: Run, state: str, stage: str) -> None:
         append(session, run.id, ACTOR, END, {"state": state, "stage": stage})
     if (run.folder / SEAL).exists():
         sign_head(workspace, run)
+
+
+def read_by_the_audit(chain: Iterable[Entry]) -> int:
+    """Number of the entry with which the job began whose audit was sealed last, −1 where the chain names none: what people entered before
+    it, that audit has read. What they entered while it ran it may have read or not."""
+    begun = found = -1
+    for entry in chain:
+        if entry.action == BEGIN:
+            begun = entry.seq
+        elif entry.action in {"complete", "audit"} and "audit" in entry.payload:
+            found = begun
+    return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from auditor.check import CHECKS, NEEDS
-from auditor.types import AuditReport, Measure
+from auditor.types import AuditReport, Finding, Measure
 from distill.provenance import made_by
 from distill.store import Run
 
@@ -84,7 +84,7 @@ def _figures(stored: AuditReport, again: AuditReport, left_out: set[str]) -> Lin
     told = {_key(r.name, m): m for r in stored.results if r.name not in left_out for m in r.measures}
     told = {key: measure for key, measure in told.items() if measure.name not in ATTESTED}
     differing = [measure for key, measure in told.items() if not _same(measure, fresh.get(key))]
-    same_code = bool(stored.made_by) and stored.made_by == again.made_by and "modified" not in again.made_by
+    same_code = _same_code(stored, again)
     if same_code:
         differing += [m for key, m in fresh.items() if key not in told and m.name not in ATTESTED]
     if differing:
@@ -94,6 +94,11 @@ def _figures(stored: AuditReport, again: AuditReport, left_out: set[str]) -> Lin
     return Line("figures", "ok", f"All {len(told):,} figures were computed again from the files and agree.")
 
 
+def _same_code(stored: AuditReport, again: AuditReport) -> bool:
+    """Whether the very code that made the audit recomputes it, so that nothing may be missing from it."""
+    return bool(stored.made_by) and stored.made_by == again.made_by and "modified" not in again.made_by
+
+
 def _other_code(stored: AuditReport) -> str:
     """Why a figure may differ without anybody having changed it."""
     who = stored.made_by or "an earlier version"
@@ -101,22 +106,29 @@ def _other_code(stored: AuditReport) -> str:
 
 
 def _findings(stored: AuditReport, again: AuditReport, left_out: set[str]) -> Line:
-    """The sentences drawn from the figures, with what they claim and how serious it is."""
+    """The sentences drawn from the figures, with what they claim and how serious it is; and none that the same code draws may be missing."""
     told, fresh = ([f for r in each.results if r.name not in left_out for f in r.findings] for each in (stored, again))
     if any(m.name in ATTESTED for f in (*told, *fresh) for m in f.evidence):
         told, fresh = ([f for f in each if not any(m.name in ATTESTED for m in f.evidence)] for each in (told, fresh))
-    wrong = [
-        f.claim for f in told if not any(_same_claim(f.claim, g.claim) and f.severity == g.severity for g in fresh)
-    ]
-    if not wrong:
+    wrong, missing = _not_in(told, fresh), _not_in(fresh, told)
+    same_code = _same_code(stored, again)
+    if not wrong and (not missing or not same_code):
         return Line("findings", "ok", f"All {len(told)} findings follow from the figures.")
-    if stored.made_by != again.made_by or "modified" in again.made_by:
+    if not wrong:
+        return Line("findings", "failed", f"{len(missing)} findings were left out: {missing[0][:200]}")
+    if not same_code:
         return Line(
             "findings",
             "not checked",
             f"{len(wrong)} of {len(told)} findings read otherwise here." + _other_code(stored),
         )
     return Line("findings", "failed", f"{len(wrong)} findings do not follow from the figures: {wrong[0][:200]}")
+
+
+def _not_in(some: Iterable[Finding], others: Iterable[Finding]) -> list[str]:
+    """Claims of the findings in ``some`` that ``others`` do not make, or make with another severity."""
+    there = list(others)
+    return [f.claim for f in some if not any(_same_claim(f.claim, g.claim) and f.severity == g.severity for g in there)]
 
 
 def _same_claim(one: str, two: str) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from auditor.evidence.chain import Entry, canonical
 from auditor.evidence.keyed import keyed_digest, new_salt
-from auditor.evidence.log import append, entries
+from auditor.evidence.log import EvidenceRow, append, entries
 from auditor.evidence.merkle import merkle_root
 from auditor.evidence.signing import Signature, load_key, sign
 from distill.db import Base, open_database
@@ -77,14 +77,15 @@ def seal(workspace: Workspace, run: Run, actor: str = "job", action: str = "comp
     fields = fields_of(run)
     with database.write() as session:
         salts = salts_of(session, run)
+        chain = entries(workspace, run.id)
         payload = {
             "manifest": file_digest(run.folder / "manifest.json"),
             "audit": file_digest(run.folder / "audit.json"),
-            "texts": merkle_root(text_leaves(run.examples.frame, salts, erased_leaves(run, "texts"))),
+            "texts": merkle_root(text_leaves(run.examples.frame, salts, erased_leaves(run, "texts", chain))),
             "labels": labels_root(run, fields),
             "label_fields": list(fields),
         }
-        answers = answers_root(run, salts)
+        answers = answers_root(run, salts, chain)
         if answers is not None:
             payload["answers"] = answers
         entry = append(session, run.id, actor, action, payload)
@@ -93,8 +94,9 @@ def seal(workspace: Workspace, run: Run, actor: str = "job", action: str = "comp
 
 
 def salts_of(session: Session, run: Run) -> dict[str, str]:
-    """Salt of each row; made for rows that never had one, not for rows that were erased."""
-    erased = set(run.json("erased").get("rows", []))
+    """Salt of each row; made for rows that never had one, not for rows that were erased, even where the erasure was stopped half-way."""
+    told = select(EvidenceRow).where(EvidenceRow.run_id == run.id, EvidenceRow.action == "erase")
+    erased = {*run.json("erased").get("rows", []), *(row.entry().payload["row"] for row in session.scalars(told))}
     known = {s.row_id: s.salt for s in session.scalars(select(SaltRow).where(SaltRow.run_id == run.id))}
     fresh = {str(row): new_salt() for row in run.examples.ids if row not in known and row not in erased}
     if fresh:
@@ -123,9 +125,13 @@ def text_leaf(row_id: str, text: str, pair: str | None, salt: str) -> bytes:
     return canonical({"row": row_id, "text": keyed_digest(joined, salt)})
 
 
-def erased_leaves(run: Run, what: str) -> dict[str, bytes]:
-    """Leaves of 'texts' or 'answers' that were kept when rows were erased, by row id."""
-    kept = run.json("erased").get("leaves", {}).get(what, {})
+def erased_leaves(run: Run, what: str, chain: Sequence[Entry]) -> dict[str, bytes]:
+    """Leaves of 'texts' or 'answers' that were kept when rows were erased, by row id: in the chain, since the salt goes in the same
+    transaction; of erasures from before it held them, in erased.json."""
+    kept = dict(run.json("erased").get("leaves", {}).get(what, {}))
+    for entry in chain:
+        if entry.action == "erase":
+            kept.update(entry.payload.get("leaves", {}).get(what, {}))
     return {str(row): canonical(leaf) for row, leaf in kept.items()}
 
 
@@ -178,12 +184,12 @@ def answer_leaf(row_id: str, answer: str, teacher: str, salt: str) -> bytes:
     return canonical({"row": row_id, **digests})
 
 
-def answers_root(run: Run, salts: Mapping[str, str]) -> str | None:
+def answers_root(run: Run, salts: Mapping[str, str], chain: Sequence[Entry]) -> str | None:
     """Merkle root over the answers that the run's students learn from; None where the teacher wrote none."""
     if not has_answers(run):
         return None
     answers = read_frame(run.folder / "labels.parquet")
-    return merkle_root(answer_leaves(answers, salts, erased_leaves(run, "answers")))
+    return merkle_root(answer_leaves(answers, salts, erased_leaves(run, "answers", chain)))
 
 
 def has_answers(run: Run) -> bool:

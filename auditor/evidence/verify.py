@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from auditor.evidence.anchor import Anchor, held_against
 from auditor.evidence.bundle import (
     ANSWERS,
@@ -29,6 +31,7 @@ from auditor.evidence.bundle import (
     load_texts,
 )
 from auditor.evidence.chain import Entry, canonical, load_chain, verify_chain
+from auditor.evidence.erase import unfinished
 from auditor.evidence.log import entries
 from auditor.evidence.merkle import merkle_root
 from auditor.evidence.recompute import ATTESTED, Line, erased_rows, recompute
@@ -127,17 +130,21 @@ def verify_run(workspace: Workspace, run: Run, key: str | None = None, anchor: A
         return Verification((Line("seal", "failed", str(error)),), "")
     statement = dict(seal.get("statement") or {})
     lines = [_run_files(run, chain), _signed(statement, signature, key), _grown_chain(chain, statement)]
+    lines += [
+        Line("erasure", "failed", f"The erasure of row {row} was stopped half-way. Finish it: `heirloom erase` again.")
+        for row in unfinished(run, chain)
+    ]
     lines += [held_against(chain, anchor)] if anchor else []
     if any(line.state == "failed" for line in lines):
         return Verification((*lines, _UNTOUCHED), signature.fingerprint)
     lines += [_labels(chain, run), _audit_sealed(chain, run)]
     with open_database(workspace).write() as session:
         salts = salts_of(session, run)
-    root = merkle_root(text_leaves(run.examples.frame, salts, erased_leaves(run, "texts")))
-    written = answers_root(run, salts)
+    root = merkle_root(text_leaves(run.examples.frame, salts, erased_leaves(run, "texts", chain)))
+    written = answers_root(run, salts, chain)
     lines.append(_texts_line(root, chain, run))
     lines += [_sealed_words("answers", written, chain, run)] if "answers" in _last_seal(chain) else []
-    lines += _said_by_people(chain, run)
+    lines += [*_said_by_people(chain, run), *_words_of_people(workspace, run, chain)]
     if any(line.state == "failed" for line in lines):
         return Verification((*lines, _UNTOUCHED), signature.fingerprint)
     with tempfile.TemporaryDirectory(prefix="heirloom-verify-") as folder:
@@ -202,7 +209,7 @@ def _manifest(bundle: Bundle, signed: Mapping[str, Any], chain: Iterable[Entry],
     wrong = [n for n in held if n not in blanked | own and named.get(n) != file_digest(run.folder / n)]
     if wrong:
         return Line("manifest", "failed", f"Not the files that were sealed: {', '.join(sorted(wrong)[:5])}.")
-    models = sum("/model/" in name for name in named)
+    models = sum(_weights(Path(name)) for name in named)
     return Line(
         "manifest", "ok", f"The run's manifest is the sealed one; it names {models} files of models that stay at home."
     )
@@ -258,7 +265,7 @@ def _labels(chain: list[Entry], run: Run) -> Line:
 
 
 def _said_by_people(chain: list[Entry], run: Run) -> list[Line]:
-    """Decisions and votes that figures rest on, against their entries in the chain."""
+    """Decisions and votes that figures rest on, against their entries in the chain; a file that is missing counts as one without rows."""
     from auditor import votes
     from auditor.review import records
 
@@ -268,11 +275,25 @@ def _said_by_people(chain: list[Entry], run: Run) -> list[Line]:
         ("votes", votes.FILE, votes.problems),
     ):
         path = run.folder / file
-        if path.exists():
-            wrong = check(read_frame(path), chain)
+        wrong = check(read_frame(path) if path.exists() else pd.DataFrame(), chain)
+        if wrong or path.exists():
             said = wrong[0] if wrong else f"every one of the {what} is the one in the chain"
             found.append(Line(what, "failed" if wrong else "ok", f"{said[0].upper()}{said[1:]}."))
     return found
+
+
+def _words_of_people(workspace: Workspace, run: Run, chain: list[Entry]) -> list[Line]:
+    """What reviewers wrote, which lies in the database alone: notes and mended answers against their keyed digests, and every decision
+    against its entry. Nothing to say of a run that nobody reviewed."""
+    from auditor.review import records
+
+    wrong = records.problems(workspace, run.id)
+    if wrong:
+        more = f", and {len(wrong) - 1:,} more" if len(wrong) > 1 else ""
+        return [Line("review", "failed", f"In the database {wrong[0]}{more}.")]
+    made = sum(entry.action in {"decision", "adjudication"} for entry in chain)
+    said = f"All {made:,} decisions in the database, with their notes and mended answers, are the ones in the chain."
+    return [Line("review", "ok", said)] if made else []
 
 
 def _audit_sealed(chain: list[Entry], run: Run) -> Line:
@@ -294,7 +315,7 @@ def _texts(bundle: Bundle, manifest: Mapping[str, Any], chain: list[Entry], run:
         return Line("texts", "failed", f"{TEXTS} holds rows that the run does not have, or one twice.")
     _fill_texts(run, frame.set_index("row_id")[["text", "pair"]])
     salts = dict(zip(frame["row_id"], frame["salt"], strict=True))
-    leaves = text_leaves(run.examples.frame, salts, erased_leaves(run, "texts"))
+    leaves = text_leaves(run.examples.frame, salts, erased_leaves(run, "texts", chain))
     return _texts_line(merkle_root(leaves), chain, run)
 
 
@@ -332,7 +353,7 @@ def _answers(bundle: Bundle, manifest: Mapping[str, Any], chain: list[Entry], ru
     )
     if written["answer"].notna().sum() != len(frame):
         return [Line("answers", "failed", f"{ANSWERS} holds answers that the run does not have, or one twice.")]
-    root = merkle_root(answer_leaves(written, salts, erased_leaves(run, "answers")))
+    root = merkle_root(answer_leaves(written, salts, erased_leaves(run, "answers", chain)))
     return [_sealed_words("answers", root, chain, run)]
 
 
@@ -360,8 +381,14 @@ def _unpack(bundle: Bundle, folder: Path, run_id: str) -> Run:
 
 def _link_tree(source: Path, target: Path) -> None:
     """A copy whose files are symbolic links, models left out: recomputing writes its own audit.json and must not touch the run's."""
+    own = {Path("manifest.json"), Path(SEAL)}
     for path in source.rglob("*"):
         inside = path.relative_to(source)
-        if path.is_file() and "model" not in inside.parts and inside.name not in {"manifest.json", "seal.json"}:
+        if path.is_file() and inside not in own and not _weights(inside):
             (target / inside).parent.mkdir(parents=True, exist_ok=True)
             (target / inside).symlink_to(path)
+
+
+def _weights(inside: Path) -> bool:
+    """Whether a file, by its path from the run, belongs to a model. The place decides: an arm may be called 'model' or 'checkpoint'."""
+    return len(inside.parts) > 4 and inside.parts[0] == "arms" and inside.parts[3] in {"model", "checkpoint"}

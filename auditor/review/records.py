@@ -11,6 +11,7 @@ import pandas as pd
 from sqlalchemy import select
 
 from auditor.evidence.chain import Entry
+from auditor.evidence.jobs import read_by_the_audit
 from auditor.evidence.keyed import matches
 from auditor.evidence.log import entries
 from auditor.review.tables import DecisionRow, ItemRow, PlanRow, StandingRow
@@ -106,18 +107,28 @@ def problems(workspace: Workspace, run_id: str) -> list[str]:
 
 
 def untold(frame: pd.DataFrame, chain: Sequence[Entry]) -> list[str]:
-    """One sentence for each row of decisions.parquet that the chain tells otherwise or lacks, and where one counts that should not."""
+    """One sentence for each row of decisions.parquet that the chain tells otherwise or lacks, for each entry that the audit has read and whose
+    decision was left out, and where one counts that should not."""
     told = {}
     for entry in chain:
         if entry.action in {"decision", "adjudication"}:
             key = tuple(entry.payload[name] for name in ("round", "row", "role", "revision"))
-            told[(entry.actor, *key)] = tuple(entry.payload[name] for name in ("kind", "label", "reason", "machine"))
+            what = tuple(entry.payload[name] for name in ("kind", "label", "reason", "machine"))
+            told[(entry.actor, *key)] = (entry.seq, what)
     said = []
+    until = read_by_the_audit(chain)
     for row in frame.to_dict(orient="records"):
         key = (row["reviewer"], row["round"], row["row_id"], row["role"], row["revision"])
         label = None if row["label"] < 0 else row["label"]
-        if told.pop(key, None) != (row["kind"], label, row["reason"], row["machine_label"]):
+        seq, what = told.pop(key, (-1, ()))
+        until = max(until, seq)
+        if what != (row["kind"], label, row["reason"], row["machine_label"]):
             said.append(f"the decision on {row['row_id']} by {row['reviewer']} is not the one in the chain")
+    said += [
+        f"the decision on {row} by {by} (entry {seq} of the chain) was left out"
+        for (by, _, row, *_), (seq, _) in told.items()
+        if seq <= until
+    ]
     if len(frame) and not said:
         keys = ["round", "row_id", "reviewer", "role"]
         last = frame.groupby(keys)["revision"].transform("max") == frame["revision"]

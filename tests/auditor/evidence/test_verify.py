@@ -18,6 +18,9 @@ from auditor.evidence.signoff import sign_off, state_of
 from auditor.evidence.verify import Verification, verify_bundle, verify_run
 from auditor.report.content import build
 from auditor.report.render import FORMATS
+from auditor.review import desk
+from auditor.review.plan import Wishes
+from auditor.review.rounds import begin
 from distill.errors import DataError, ReportError
 from distill.files import file_digest, read_json, write_json
 from distill.store import Run
@@ -133,9 +136,9 @@ def test_a_run_verifies_in_its_workspace_and_a_changed_file_is_named(fresh: tupl
     assert (run.folder / "audit.json").read_bytes() == before
 
 
-def test_a_decision_after_the_seal_is_linked_and_said_to_be_unsigned(fresh: tuple[Workspace, Run]) -> None:
+def test_an_entry_after_the_seal_is_linked_and_said_to_be_unsigned(fresh: tuple[Workspace, Run]) -> None:
     workspace, run = fresh
-    record(workspace, run.id, "Ada", "decision", {"item": "r1"})
+    record(workspace, run.id, "Ada", "intended use", {"purpose": "x"})
     found = verify_run(workspace, run)
     assert failed(found) == []
     assert "1 later entries" in next(line.sentence for line in found.lines if line.what == "chain")
@@ -233,11 +236,19 @@ def test_a_figure_or_a_finding_that_was_left_out_is_named(
     audit = read_json(run.folder / "audit.json")
     result = next(r for r in audit["results"] if r["name"] == "quality")
     result["measures"] = [m for m in result["measures"] if m["name"] != "accuracy_difference"]
-    result["findings"] = [{**f, "claim": "All is well."} for f in result["findings"]]
-    write_json(run.folder / "audit.json", audit)
-    run.write_manifest()
-    seal(workspace, run, action="audit")
-    assert {"figures", "findings"} <= set(failed(verify_run(workspace, run)))
+    whole = result["findings"]
+    assert whole
+    for findings, said in (
+        ([{**f, "claim": "All is well."} for f in whole], "do not follow from the figures"),
+        (whole[1:], "1 findings were left out"),
+    ):
+        result["findings"] = findings
+        write_json(run.folder / "audit.json", audit)
+        run.write_manifest()
+        seal(workspace, run, action="audit")
+        found = verify_run(workspace, run)
+        assert {"figures", "findings"} <= set(failed(found))
+        assert said in next(line.sentence for line in found.lines if line.what == "findings")
 
 
 def test_a_claim_may_differ_in_the_last_digit_of_a_number_and_in_nothing_else() -> None:
@@ -257,7 +268,10 @@ def test_names_that_would_leave_the_folder_are_refused(tmp_path: Path) -> None:
 
 def test_sign_off_goes_by_steps_and_a_reviewer_cannot_approve(fresh: tuple[Workspace, Run]) -> None:
     workspace, run = fresh
-    record(workspace, run.id, "Ben", "decision", {"item": "r1"})
+    begin(workspace, run, Wishes(fraction=0.1, double_share=0), "Pat")
+    card = desk.next_card(workspace, run.id, "Ben")
+    assert card is not None
+    desk.decide(workspace, run.id, card.item_id, "Ben", desk.Answer("label", 0), classes=3)
     with pytest.raises(ReportError, match="next step"):
         sign_off(workspace, run, "approved", "Ada", "looks right")
     assert sign_off(workspace, run, "reviewed", "Ben", "checked 1,500 labels").state == "reviewed"
