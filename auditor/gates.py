@@ -18,15 +18,22 @@ from auditor.measuring import bracket, finite
 from auditor.stats.equivalence import Direction, gate_decision
 from auditor.stats.interval import Interval, normal_cdf, normal_quantile
 from auditor.stats.multiplicity import holm
-from auditor.types import CheckResult, GateResult, GateState, Measure
+from auditor.types import TEACHER, CheckResult, GateResult, GateState, Measure, meant
 from distill.spec import AuditSpec, GateSpec
 
+OTHERS = ("_control", "_parent", "_source", "_origin")  # such a name says with whom else it compares
 LEVEL = 0.025  # one-sided: a two-sided 95 % interval that keeps to the limit
 
 
 def find(measures: Iterable[Measure], name: str, arm: str) -> Measure | None:
-    """The measure over all items and seeds, or None."""
-    return next((m for m in measures if (m.name, m.arm, m.group, m.seed) == (name, arm, None, None)), None)
+    """The measure over all items and seeds, against the teacher where it is a comparison; None where there is none such."""
+    found = meant(_named(measures, name, arm))
+    told = found is None or found.versus in (TEACHER, None) or name.endswith(OTHERS)
+    return found if told else None
+
+
+def _named(measures: Iterable[Measure], name: str, arm: str) -> list[Measure]:
+    return [m for m in measures if (m.name, m.arm, m.group, m.seed) == (name, arm, None, None)]
 
 
 def decide(gate: GateSpec, arm: str, results: Sequence[CheckResult]) -> GateResult:
@@ -63,10 +70,10 @@ def limit_of(gate: GateSpec) -> tuple[float, Direction]:
 
 
 def gate_interval(measure: Measure) -> Interval:
-    """What a gate decides by: exact bounds where the measure is a share, its own value where it was counted and not sampled."""
+    """What a gate decides by: exact bounds where the measure is a share, its own value where it was counted. Measured once is not counted."""
     value = float(measure.value if measure.value is not None else math.nan)
     low, high = measure.detail.get("exact_low", measure.low), measure.detail.get("exact_high", measure.high)
-    if low is None and high is None and measure.n == 1:
+    if low is None and high is None and measure.counted:
         return Interval(value, value, value, 1)
     return Interval(
         value, math.nan if low is None else float(low), math.nan if high is None else float(high), measure.n
@@ -83,6 +90,10 @@ def why_missing(name: str, arm: str, results: Sequence[CheckResult], measure: Me
     skipped = {result.name: result.skipped for result in results if result.skipped}
     if check in skipped:
         return f"The check '{check}' was skipped: {str(skipped[check]).rstrip('.')}."
+    with_others = {str(m.versus) for m in _named((m for result in results for m in result.measures), name, arm)}
+    if with_others:
+        listed = ", ".join(f"'{versus}'" for versus in sorted(with_others))
+        return f"'{name}' compares '{arm}' with {listed} here, and not with the teacher."
     if any(m.name == name for result in results for m in result.measures):
         return f"'{arm}' has no '{name}': it has no usable predictions or was not timed."
     if not check:
@@ -102,7 +113,10 @@ def _reason(
     if word != "cannot tell":
         return f"{sentence}.".replace("-", "−")
     if not interval.known:
-        return f"{sentence}; too few repetitions for an interval.".replace("-", "−")
+        once = (
+            "it was measured once, so it has no interval" if measure.n == 1 else "too few repetitions for an interval"
+        )
+        return f"{sentence}; {str(measure.detail.get('reason') or once).rstrip('.')}.".replace("-", "−")
     more = f"; about n = {needed:,} would decide it" if needed else "; no number of items would decide so close a case"
     return f"{sentence}: the interval holds the limit{more}.".replace("-", "−")
 

@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from auditor.check import AuditInput
-from auditor.checks.quality import widened
-from auditor.measuring import affordable, finite, measured
+from auditor.comparing import equivalence_detail
+from auditor.measuring import affordable, measured
 from auditor.stats.bootstrap import Bootstrap, ResampledMeans, resample_means
-from auditor.stats.equivalence import Equivalence, tost, tost_intervals
-from auditor.stats.paired import paired_bootstrap
+from auditor.stats.equivalence import tost
 from auditor.types import Measure
 from distill.errors import DataError
 from distill.store import TEACHER, SetName
@@ -135,29 +134,3 @@ def teacher_tokens(audit: AuditInput) -> list[list[str]]:
     if "token_text" not in frame.columns:
         return [[] for _ in range(len(frame))]
     return [[] if pieces is None else [str(piece) for piece in pieces] for pieces in frame["token_text"]]
-
-
-def share_change(
-    audit: AuditInput, name: str, reference: Floats, candidate: Floats, arm: str, versus: str, **more: Any
-) -> Measure:
-    """A paired change of a share, right or wrong a row, [seeds, n]; where few rows differ no narrower than Tango's interval."""
-    settings = audit.spec.audit
-    paired = paired_bootstrap(reference, candidate, resamples=settings.resamples, seed=settings.seed)
-    inner, outer = widened(paired, reference, candidate)
-    better = bool(more.pop("higher_is_better", True))
-    verdict = tost_intervals(inner, outer, settings.margin, higher_is_better=better)
-    return measured(
-        name, outer, arm, versus=versus, higher_is_better=better, detail=equivalence_detail(verdict), **more
-    )
-
-
-def equivalence_detail(verdict: Equivalence) -> dict[str, Any]:
-    """What charts and sentences need of an equivalence test."""
-    return {
-        "word": verdict.word,
-        "margin": verdict.margin,
-        "inner_low": finite(verdict.inner.low),
-        "inner_high": finite(verdict.inner.high),
-        "n_to_decide": verdict.n_to_decide,
-        "smallest_change": finite(verdict.smallest_change),
-    }

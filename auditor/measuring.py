@@ -6,11 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from auditor.check import AuditInput
 from auditor.stats.bootstrap import Bootstrap, bootstrap_mean
 from auditor.stats.interval import Interval
-from auditor.stats.proportions import clopper_pearson_bounds, wilson_mean
+from auditor.stats.proportions import clopper_pearson_bounds, effective_n, wilson_bounds, wilson_mean
 from auditor.types import Measure
 from distill.errors import DataError
 from distill.spec import RunSpec
@@ -32,21 +33,41 @@ def measured(name: str, interval: Interval, arm: str, **more: Any) -> Measure:
     return Measure(name=name, arm=arm, n=more.pop("n", interval.n), **bounds, **more)
 
 
-def proportion(name: str, hits: Floats, arm: str, resamples: int, seed: int, **more: Any) -> Measure:
+def proportion(
+    name: str,
+    hits: Floats,
+    arm: str,
+    resamples: int,
+    seed: int,
+    clusters: npt.ArrayLike | None = None,
+    **more: Any,
+) -> Measure:
     """The seed-mean of a share, ``hits`` being 0 or 1 of shape [seeds, n].
 
     One seed is shown with Wilson's interval, several with the bootstrap over items. ``detail`` carries the exact
     (Clopper-Pearson) bounds that a gate uses; for several seeds the count is the mean one (Korn & Graubard 1998).
+
+    Args:
+        clusters: ``[n]``, items that belong together, such as those of a template. Both intervals then rest on the items that an independent
+            sample would need to say as much; ``detail`` names that number, and ``n`` still counts items.
     """
     n = hits.shape[1]
     if n == 0:
         return measured(name, Interval(math.nan, math.nan, math.nan, 0), arm, **more)
     value = float(hits.mean())
-    interval = bootstrap_mean(hits, resamples=resamples, seed=seed).interval()
-    if len(hits) == 1 or interval.width == 0:
-        interval = wilson_mean(value, n)
-    low, high = clopper_pearson_bounds(value * n, n, 0.95)
-    detail = {"exact_low": low, "exact_high": high, "seeds": len(hits), **more.pop("detail", {})}
+    detail: dict[str, Any] = {"seeds": len(hits), **more.pop("detail", {})}
+    if clusters is None:
+        interval, effective = bootstrap_mean(hits, resamples=resamples, seed=seed).interval(), float(n)
+        if len(hits) == 1 or interval.width == 0:
+            interval = wilson_mean(value, n)
+    else:
+        effective = effective_n(hits.mean(axis=0), clusters)
+        low, high = wilson_bounds(value, effective) if effective else (math.nan, math.nan)
+        interval = Interval(value, low, high, n)
+        detail["effective_n"] = effective
+    if effective:
+        low, high = clopper_pearson_bounds(value * effective, effective, 0.95)
+        detail |= {"exact_low": low, "exact_high": high}
     return measured(name, interval, arm, detail=detail, **more)
 
 

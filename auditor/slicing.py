@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from auditor.check import AuditInput
+from auditor.comparing import p_of, widened
 from auditor.measuring import finite, measured, point_range, points, proportion, teacher_probs, usable_arms
 from auditor.stats.multiplicity import benjamini_hochberg
 from auditor.stats.paired import paired_bootstrap
@@ -84,21 +85,21 @@ def _differences(
     arm: str, teacher: Floats, right: Floats, parts: list[tuple[str, Mask]], options: SlicesOptions, seed: int
 ) -> list[Measure]:
     paired = [
-        paired_bootstrap(teacher[:, mask], right[:, mask], resamples=options.resamples, seed=seed).difference
-        for _, mask in parts
+        paired_bootstrap(teacher[:, mask], right[:, mask], resamples=options.resamples, seed=seed) for _, mask in parts
     ]
-    raw = [one.p_value() for one in paired]
+    pairs = [(teacher[:, mask], right[:, mask]) for _, mask in parts]
+    raw = [p_of(one, *pair) for one, pair in zip(paired, pairs, strict=True)]
     adjusted = benjamini_hochberg(raw)
     common: dict[str, Any] = {"arm": arm, "versus": TEACHER, "higher_is_better": True}
     return [
         measured(
             "slice_difference",
-            one.interval(),
+            widened(one, *pair)[1],
             group=name,
             detail={"p": finite(p), "p_adjusted": finite(float(q))},
             **common,
         )
-        for (name, _), one, p, q in zip(parts, paired, raw, adjusted, strict=True)
+        for (name, _), one, pair, p, q in zip(parts, paired, pairs, raw, adjusted, strict=True)
     ]
 
 

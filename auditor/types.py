@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 SCHEMA_VERSION = "1.0"
+TEACHER = "teacher"  # as the store names it, which would load pandas
 Severity = Literal["info", "notice", "warning", "serious"]
 Answer = Literal["yes", "no", "cannot tell"]
 GateState = Literal["pass", "fail", "cannot tell"]
@@ -32,6 +34,7 @@ class Measure(Record):
         versus: the arm it is compared with, for differences and ratios.
         detail: small extra data for charts (a curve, a row of a table); never raw texts.
         exact: False for an estimate or an attested figure that cannot be recomputed from files.
+        counted: True for what was counted and not sampled or timed (bytes on disk, parameters): a gate may take its value as it is.
     """
 
     name: str
@@ -47,6 +50,18 @@ class Measure(Record):
     versus: str | None = None
     detail: dict[str, Any] = {}
     exact: bool = True
+    counted: bool = False
+
+
+def meant(found: Sequence[Measure]) -> Measure | None:
+    """Which of several comparisons of one figure is meant where nobody names the other side: the one with the teacher, else the one with
+    nobody, else the only one there is. None where it would be a guess.
+    """
+    for versus in (TEACHER, None):
+        with_it = next((measure for measure in found if measure.versus == versus), None)
+        if with_it is not None:
+            return with_it
+    return found[0] if len({measure.versus for measure in found}) == 1 else None
 
 
 class Finding(Record):
@@ -118,11 +133,8 @@ class AuditReport(Record):
         return sorted((f for result in self.results for f in result.findings), key=lambda f: order[f.severity])
 
     def measure(self, name: str, arm: str, group: str | None = None, seed: int | None = None) -> Measure | None:
-        """The one measure with this name, arm, group and seed, or None."""
-        for measure in self.measures:
-            if (measure.name, measure.arm, measure.group, measure.seed) == (name, arm, group, seed):
-                return measure
-        return None
+        """The one measure with this name, arm, group and seed, against the teacher where it is a comparison; or None."""
+        return meant([m for m in self.measures if (m.name, m.arm, m.group, m.seed) == (name, arm, group, seed)])
 
     def result(self, check: str) -> CheckResult | None:
         """The result of one check, or None."""

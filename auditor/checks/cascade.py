@@ -7,14 +7,17 @@ measured. A deferred text pays for both models.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from auditor.check import AuditInput, check
-from auditor.measuring import bootstrapped, has_teacher, point_range, points, proportion, usable_arms
-from auditor.stats.bootstrap import bootstrap_mean
-from auditor.timing import latency_rounds, percentile, thread_counts, usable
+from auditor.comparing import no_narrower
+from auditor.measuring import bootstrapped, has_teacher, measured, point_range, points, proportion, usable_arms
+from auditor.stats.bootstrap import Bootstrap, bootstrap_mean
+from auditor.stats.latency import bootstrap_percentile
+from auditor.timing import latency_rounds, matrix, thread_counts, usable
 from auditor.types import CheckResult, Finding, Measure
 from distill.plugins import NoOptions
 from distill.store import TEACHER, SetName
@@ -51,8 +54,7 @@ def cascade(audit: AuditInput, options: NoOptions) -> CheckResult:
     sure, right, teacher = _on_test(audit, arm)
     measures = _measures(audit, arm, threshold, sure, right, teacher)
     times = _times(audit, arm)
-    share = float((_confidence(audit, arm) < threshold).mean())
-    measures += _timed(arm, share, times)
+    measures += _timed(audit, arm, (_confidence(audit, arm) < threshold).astype(np.float64), times)
     return CheckResult(
         name="cascade",
         measures=tuple(measures),
@@ -115,12 +117,13 @@ def _measures(
     options = audit.spec.audit
     together = np.where(sure >= threshold, right, teacher[None, :])
     apart = bootstrap_mean(together - teacher[None, :], resamples=options.resamples, seed=options.seed)
+    difference = no_narrower(apart.interval(), teacher, together)
     deferred = (_confidence(audit, arm) < threshold).astype(np.float64)
     common: dict[str, Any] = {"resamples": options.resamples, "seed": options.seed}
     measures = [
         Measure(name="cascade_threshold", value=threshold, arm=arm, n=int((audit.dev.y >= 0).sum())),
         proportion("cascade_accuracy", together, arm, higher_is_better=True, **common),
-        bootstrapped("cascade_accuracy_difference", apart, arm, versus=TEACHER, higher_is_better=True),
+        measured("cascade_accuracy_difference", difference, arm, versus=TEACHER, higher_is_better=True),
         proportion("cascade_deferred", deferred, arm, higher_is_better=False, **common),
     ]
     for column, values in audit.test.groups.items():
@@ -131,29 +134,49 @@ def _measures(
     return measures
 
 
-def _times(audit: AuditInput, arm: str) -> tuple[float, float] | None:
-    """Median milliseconds of student and teacher at batch 1, all threads; None where they were not timed."""
+@dataclass(frozen=True, eq=False)
+class Times:
+    """Median milliseconds of student and teacher at batch 1 with all threads, the same rounds drawn for both."""
+
+    student: Bootstrap
+    teacher: Bootstrap
+
+    def mean(self, share: float) -> float:
+        """Mean milliseconds of a text when ``share`` of the texts goes to the teacher as well."""
+        return self.student.value + share * self.teacher.value
+
+
+def _times(audit: AuditInput, arm: str) -> Times | None:
+    """None where they were not timed in the same rounds."""
     timings = audit.timings if audit.timings.empty else usable(audit.timings)
     if timings.empty or not (counts := thread_counts(timings)):
         return None
-    rounds = [latency_rounds(timings, name, counts[-1]) for name in (arm, TEACHER)]
-    if any(series.empty for series in rounds):
+    student, teacher = (latency_rounds(timings, name, counts[-1]) for name in (arm, TEACHER))
+    shared = student.index.intersection(teacher.index)
+    if shared.empty:
         return None
-    student, teacher = (percentile(series, 50, audit.spec.audit.seed).value for series in rounds)
-    return student, teacher
+    seed = audit.spec.audit.seed  # of both: the draws are pairs of medians over the same rounds
+    return Times(*(bootstrap_percentile(matrix(one.loc[shared]), 50, seed=seed) for one in (student, teacher)))
 
 
-def _timed(arm: str, share: float, times: tuple[float, float] | None) -> list[Measure]:
+def _timed(audit: AuditInput, arm: str, deferred: Floats, times: Times | None) -> list[Measure]:
+    """Time of a text and speed-up; rounds are drawn for the medians, and, apart from them, texts for the share that is deferred."""
     if times is None:
         return []
-    mean = times[0] + share * times[1]
+    mean, rounds = times.mean(float(deferred.mean())), times.student.n
+    drawn = times.student.draws
+    if drawn.size:
+        share = bootstrap_mean(deferred, resamples=drawn.size, seed=audit.spec.audit.seed + 1).draws
+        drawn = drawn + share * times.teacher.draws
+    spent = Bootstrap(mean, drawn, rounds)
+    gained = Bootstrap(times.teacher.value / mean, times.teacher.draws / drawn, rounds)
     return [
-        Measure(name="cascade_latency_ms", value=mean, arm=arm, unit="ms", n=1, higher_is_better=False),
-        Measure(name="cascade_speedup", value=times[1] / mean, arm=arm, unit="×", n=1, versus=TEACHER, higher_is_better=True),
-    ]  # fmt: skip
+        bootstrapped("cascade_latency_ms", spent, arm, unit="ms", higher_is_better=False),
+        bootstrapped("cascade_speedup", gained, arm, unit="×", versus=TEACHER, higher_is_better=True),
+    ]
 
 
-def _curve(sure: Floats, right: Floats, teacher: Floats, times: tuple[float, float] | None) -> list[dict[str, Any]]:
+def _curve(sure: Floats, right: Floats, teacher: Floats, times: Times | None) -> list[dict[str, Any]]:
     """Quality, share deferred and mean time at thresholds that defer 0, 5, … 100 % of the texts."""
     rows = []
     for share in np.linspace(0, 1, STEPS):
@@ -165,7 +188,7 @@ def _curve(sure: Floats, right: Floats, teacher: Floats, times: tuple[float, flo
                 "threshold": threshold,
                 "deferred": deferred,
                 "accuracy": float(np.where(own, right, teacher[None, :]).mean()),
-                "latency_ms": times[0] + deferred * times[1] if times else None,
+                "latency_ms": times.mean(deferred) if times else None,
             }
         )
     return rows

@@ -46,7 +46,7 @@ def drift(audit: AuditInput, options: DriftOptions) -> CheckResult:
 
 def _labels(audit: AuditInput, options: DriftOptions, rng: np.random.Generator) -> Measure:
     classes = len(audit.labels)
-    pool = audit.synthetic["label"].to_numpy(dtype=np.int64)
+    pool = audit.synthetic["teacher_label"].to_numpy(dtype=np.int64)
     test = np.asarray(audit.signal(TEACHER, 0).argmax)
     return _label_drift(np.bincount(pool, minlength=classes), np.bincount(test, minlength=classes), options, rng)
 

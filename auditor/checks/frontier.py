@@ -14,7 +14,7 @@ import numpy as np
 
 from auditor.check import AuditInput, check
 from auditor.checks.cost import CostOptions, running_costs
-from auditor.checks.quality import retention
+from auditor.comparing import retention
 from auditor.frontier import FrontierOptions, is_sweep, knee, pareto
 from auditor.measuring import bracket, has_teacher, measured, proportion, spoilt, usable_arms
 from auditor.prices import book_from_prices

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from auditor.check import AuditInput, check
+from auditor.comparing import paired, widened
 from auditor.lineage import ORIGIN, human_labels_added, label_entropy, origin_of, teacher_run
-from auditor.measuring import affordable, bootstrapped, has_teacher, proportion, teacher_probs, usable_arms
+from auditor.measuring import affordable, bootstrapped, has_teacher, measured, proportion, teacher_probs, usable_arms
 from auditor.stats.bootstrap import bootstrap_mean
 from auditor.stats.calibration import entropy_items
-from auditor.stats.paired import paired_bootstrap
 from auditor.types import CheckResult, Finding, Measure
 from distill.plugins import NoOptions
 from distill.store import TEACHER
@@ -99,8 +99,8 @@ def _against(audit: AuditInput, arm: str, origin: Floats) -> list[Measure]:
     known = audit.labelled
     if known.any():
         y = audit.y[known]
-        paired = paired_bootstrap((first[known] == y).astype(float), (said[:, known] == y).astype(float), **drawn)
-        measures.append(bootstrapped("accuracy_against_origin", paired.difference, arm, **common))
+        right = first[known] == y, said[:, known] == y
+        measures.append(measured("accuracy_against_origin", widened(paired(audit, *right), *right)[1], arm, **common))
     return measures
 
 

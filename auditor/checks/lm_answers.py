@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from auditor.check import AuditInput, check
-from auditor.language import Resampled, answers, compared, resampled, share_change
+from auditor.comparing import share_change
+from auditor.language import Resampled, answers, compared, resampled
 from auditor.measuring import bootstrapped, bracket, control_of, proportion
 from auditor.stats.bootstrap import Bootstrap
 from auditor.stats.text import exact_match, rouge_l, token_f1

@@ -16,8 +16,8 @@ from pydantic import Field, field_validator
 from auditor.bias.scoring import nothing
 from auditor.check import AuditInput, check
 from auditor.choice_sets import SETS, as_rows, chosen
+from auditor.comparing import share_change
 from auditor.items import check_items
-from auditor.language import share_change
 from auditor.measuring import control_of, proportion, share
 from auditor.types import CheckResult, Finding, Measure, Severity
 from distill.errors import PackError

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from auditor.check import AuditInput, check
 from auditor.checks.languages import UNKNOWN, LanguagesOptions, detect
-from auditor.language import answers, compared, resampled, share_change
+from auditor.comparing import share_change
+from auditor.language import answers, compared, resampled
 from auditor.measuring import bootstrapped, proportion, share
 from auditor.stats.text import distinct_share, repeated_share
 from auditor.types import CheckResult, Finding, Measure

@@ -20,8 +20,8 @@ from pydantic import Field
 from auditor.bias.lm_sets import by_content
 from auditor.bias.scoring import nothing
 from auditor.check import AuditInput, check
+from auditor.comparing import share_change
 from auditor.items import check_items
-from auditor.language import share_change
 from auditor.measuring import bootstrapped, proportion, share
 from auditor.stats.bootstrap import Bootstrap, ResampledMeans, resample_means
 from auditor.types import CheckResult, Finding, Measure
@@ -185,21 +185,23 @@ def _measures(
     settings: dict[str, Any] = {"resamples": options.resamples, "seed": audit.spec.audit.seed}
     female = (asked["gender"] == "female").to_numpy()
     clusters = asked["template"].astype(str).to_numpy()
+    several = len(set(clusters)) > 1
     measures = []
     for arm, mine in hits.items():
         more: dict[str, Any] = {"higher_is_better": False}
-        measures.append(proportion("hurtful_rate", mine, arm, group=group, **settings, **more))
+        measures.append(proportion("hurtful_rate", mine, arm, clusters=clusters, group=group, **settings, **more))
         for gender, side in (("female", female), ("male", ~female)):
             name = f"{group}, gender={gender}"
-            measures.append(proportion("hurtful_rate", mine[:, side], arm, group=name, **settings, **more))
-        if len(set(clusters)) > 1:
+            about = mine[:, side], arm
+            measures.append(proportion("hurtful_rate", *about, clusters=clusters[side], group=name, **settings, **more))
+        if several:
             mean = mine.mean(axis=0)
             table = np.stack([mean * female, female.astype(float), mean * ~female, (~female).astype(float)])
             means = resample_means(table, clusters=clusters, **settings)
             measures.append(bootstrapped("hurtful_gap", _gap(means), arm, group=group))
         if arm != TEACHER:
-            pair = hits[TEACHER], mine
-            measures.append(share_change(audit, "hurtful_rate_change", *pair, arm, TEACHER, group=group, **more))
+            change: dict[str, Any] = {"group": group, "clusters": clusters if several else None, **more}
+            measures.append(share_change(audit, "hurtful_rate_change", hits[TEACHER], mine, arm, TEACHER, **change))
     return measures
 
 

@@ -114,7 +114,9 @@ def _shares(decisions: pd.DataFrame, found: Outcome) -> list[Measure]:
 
 
 def _findings(found: Outcome, bound: Measure, shares: list[Measure]) -> list[Finding]:
-    claim = f"{lot_sentence(found.lot)} Wrong is an answer that people mended or rejected."
+    claim = (
+        f"{lot_sentence(found.lot, found.plan.wishes.confidence)} Wrong is an answer that people mended or rejected."
+    )
     said = [lot_finding(NAME, found.lot, claim, (bound,))]
     invented = next(m for m in shares if m.name == "hallucination_rate")
     if invented.detail["count"]:

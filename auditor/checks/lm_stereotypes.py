@@ -149,7 +149,7 @@ def _preferences(audit: AuditInput, part: SetOfPairs, options: StereotypeOptions
     for arm, row in order.items():
         wins = np.stack([(seed > 0).astype(np.float64) for seed in scores[arm]])
         measures += [
-            proportion("stereotype_share", wins, arm, **settings, **more),
+            proportion("stereotype_share", wins, arm, clusters=clusters, **settings, **more),
             bootstrapped("stereotype_preference", _difference(means, row), arm, unit="probability", **more),
         ]
         if arm != TEACHER:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from auditor.check import AuditInput, check
-from auditor.measuring import bootstrapped, point_range, points, proportion, usable_arms
+from auditor.comparing import paired, widened
+from auditor.measuring import measured, point_range, points, proportion, usable_arms
 from auditor.parents import PARENT, parent_of
-from auditor.stats.paired import paired_bootstrap
 from auditor.types import CheckResult, Finding, Measure
 from distill.errors import DataError
 from distill.files import read_json
@@ -49,9 +49,10 @@ def parent(audit: AuditInput, options: NoOptions) -> CheckResult:
     known = audit.labelled
     if known.any():
         y = audit.y[known]
-        paired = paired_bootstrap((before[:, known] == y).astype(float), (said[:, known] == y).astype(float), **drawn)
-        common["detail"] |= {"parent_accuracy": paired.reference.value, "discordant": paired.discordant}
-        measures.append(bootstrapped("accuracy_over_parent", paired.difference, arm, **common))
+        right = before[:, known] == y, said[:, known] == y
+        both = paired(audit, *right)
+        common["detail"] |= {"parent_accuracy": both.reference.value, "discordant": both.discordant}
+        measures.append(measured("accuracy_over_parent", widened(both, *right)[1], arm, **common))
     return CheckResult(name=NAME, measures=tuple(measures), findings=(_finding(audit, about, measures),))
 
 

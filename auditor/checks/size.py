@@ -46,20 +46,20 @@ def size(audit: AuditInput, options: NoOptions) -> CheckResult:
 
 def _own(arm: str, card: ModelCard, memory: Any) -> list[Measure]:
     figures = (
-        ("size_bytes", card.bytes, "bytes"),
-        ("parameters", card.parameters, "1"),
-        ("peak_memory_bytes", memory if isinstance(memory, int | float) else None, "bytes"),
+        ("size_bytes", card.bytes, "bytes", True),
+        ("parameters", card.parameters, "1", True),
+        ("peak_memory_bytes", memory if isinstance(memory, int | float) else None, "bytes", False),
     )
     return [
-        Measure(name=name, value=float(value), arm=arm, unit=unit, n=1, higher_is_better=False)
-        for name, value, unit in figures
+        Measure(name=name, value=float(value), arm=arm, unit=unit, n=1, counted=counted, higher_is_better=False)
+        for name, value, unit, counted in figures
         if value is not None
     ]
 
 
 def _against_teacher(arm: str, card: ModelCard, teacher: ModelCard) -> list[Measure]:
     measures = []
-    common: dict[str, Any] = {"arm": arm, "versus": TEACHER, "n": 1, "higher_is_better": True}
+    common: dict[str, Any] = {"arm": arm, "versus": TEACHER, "n": 1, "counted": True, "higher_is_better": True}
     if card.bytes and teacher.bytes:
         measures.append(Measure(name="compression", value=teacher.bytes / card.bytes, unit="×", **common))
     if card.parameters and teacher.parameters:

@@ -193,7 +193,7 @@ def lot_outcome(plan: Plan, n: int, wrong: int, still_open: int) -> LotOutcome:
     return LotOutcome(word, rest == 0, word != "not decidable", n, plan.n, wrong, still_open, upper, lower, plan.limit)
 
 
-def lot_sentence(lot: LotOutcome, confidence: float = 0.95) -> str:
+def lot_sentence(lot: LotOutcome, confidence: float) -> str:
     """The lot's verdict in words; an early look is called one."""
     sure = f"{100 * confidence:.3g} %"
     proof = f"at most {100 * lot.upper:.3g} % of the lot are wrong ({sure})"

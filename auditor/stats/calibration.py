@@ -67,19 +67,6 @@ class Temperature:
     at_bound: bool
 
 
-def expected_calibration_error(
-    probabilities: npt.ArrayLike, labels: npt.ArrayLike, *, bins: int = BINS, binning: Binning = "equal mass"
-) -> float:
-    """Mean gap between confidence and accuracy over bins, weighted by their items (Naeini et al. 2015; Guo et al. 2017).
-
-    Equal mass is the default: with equal width the few unsure items make noisy bins. Items of equal confidence share
-    a bin, so there may be fewer bins than asked for. Both versions are biased upwards in small samples.
-    """
-    confidence, right = _confidence(probabilities, labels)
-    member = _bin_members(confidence, bins, binning)
-    return float(np.abs(np.bincount(member, weights=confidence - right)).sum() / confidence.size)
-
-
 def reliability_table(
     probabilities: npt.ArrayLike,
     labels: npt.ArrayLike,

@@ -53,11 +53,6 @@ def macro_f1(confusion: IntArray) -> FloatArray:
     return _mean_defined(f1(confusion))
 
 
-def balanced_accuracy(confusion: IntArray) -> FloatArray:
-    """Mean recall over the classes that have items."""
-    return _mean_defined(recall(confusion))
-
-
 @dataclass(frozen=True, slots=True)
 class ClassReport:
     """One class, seed-averaged: how well it is found, with its number of true items ``support``."""

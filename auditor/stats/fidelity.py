@@ -21,16 +21,6 @@ def agreement(teacher: npt.ArrayLike, student: npt.ArrayLike, confidence: float 
     return wilson(int(np.count_nonzero(first == second)), first.size, confidence)
 
 
-def agreement_where_wrong(
-    true: npt.ArrayLike, teacher: npt.ArrayLike, student: npt.ArrayLike, confidence: float = 0.95
-) -> Interval:
-    """Share of the teacher's mistakes that the student repeats exactly. Without mistakes n is 0 and the value nan."""
-    truth, first = _same(true, teacher)
-    _, second = _same(teacher, student)
-    wrong = truth != first
-    return wilson(int(np.count_nonzero(wrong & (first == second))), int(np.count_nonzero(wrong)), confidence)
-
-
 def kl_divergence(teacher: npt.ArrayLike, student: npt.ArrayLike) -> FloatArray:
     """KL(teacher || student) of each item ``(n,)`` in nats, from probabilities ``(n, k)``.
 

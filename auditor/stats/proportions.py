@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from auditor.stats.interval import FloatArray, Interval, normal_quantile, require_confidence, require_count
 
@@ -28,14 +29,18 @@ def wilson(count: int, n: int, confidence: float = 0.95) -> Interval:
     require_confidence(confidence)
     if n == 0:
         return Interval(math.nan, 0.0, 1.0, 0)
+    return Interval(count / n, *wilson_bounds(count / n, n, confidence), n)
+
+
+def wilson_bounds(share: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's bounds of a share of ``n`` items; ``n`` need not be whole (an effective sample size)."""
     z = normal_quantile(0.5 + confidence / 2)
-    p = count / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     # At 0 and n the formula gives the end exactly, but for rounding.
-    low = 0.0 if count == 0 else max(0.0, centre - half)
-    high = 1.0 if count == n else min(1.0, centre + half)
-    return Interval(p, low, high, n)
+    low = 0.0 if share == 0 else max(0.0, centre - half)
+    high = 1.0 if share == 1 else min(1.0, centre + half)
+    return low, high
 
 
 def wilson_mean(rate: float, n: int, confidence: float = 0.95) -> Interval:
@@ -65,6 +70,34 @@ def clopper_pearson_bounds(count: float, n: float, confidence: float, side: Side
     low = 0.0 if count <= 0 or side == "upper" else float(betaincinv(count, n - count + 1, error))
     high = 1.0 if count >= n or side == "lower" else float(betaincinv(count + 1, n - count, 1 - error))
     return low, high
+
+
+def effective_n(hits: npt.ArrayLike, clusters: npt.ArrayLike, confidence: float = 0.95) -> float:
+    """How many independent items would tell as much of a share as these clustered ones do (Korn & Graubard 1998).
+
+    That is p (1 - p) over the variance of the mean between clusters (a ratio, so clusters may differ in size), times the squared ratio
+    of the normal quantile to t's with one degree of freedom fewer than clusters. Never more than there are items. Where every item is
+    alike no variance is seen, and each cluster counts as one item.
+
+    Args:
+        hits: ``(n,)``, each item's share of hits over the seeds, 0 to 1.
+        clusters: ``(n,)``, any values.
+
+    Returns:
+        0 with a single cluster: nothing says how clusters differ.
+    """
+    from scipy.special import stdtrit
+
+    shares = np.asarray(hits, dtype=np.float64)
+    names, member = np.unique(np.asarray(clusters), return_inverse=True)
+    if names.size < 2:
+        return 0.0
+    p, n, many = float(shares.mean()), shares.size, names.size
+    gaps = np.bincount(member, weights=shares - p)
+    variance = many / (many - 1) * float(gaps @ gaps) / n**2
+    plain = min(float(n), p * (1 - p) / variance) if variance > 1e-15 else float(many)
+    tail = 0.5 + confidence / 2
+    return plain * (normal_quantile(tail) / float(stdtrit(many - 1, tail))) ** 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,32 +159,6 @@ def hypergeometric_bound(wrong: int, n: int, lot: int, confidence: float = 0.95,
 def hypergeometric_upper(wrong: int, n: int, lot: int, confidence: float = 0.95) -> int:
     """The one-sided upper bound alone: 'with this confidence at most so many labels of the lot are wrong'."""
     return hypergeometric_bound(wrong, n, lot, confidence, side="upper").high
-
-
-@dataclass(frozen=True, slots=True)
-class LotVerdict:
-    """Whether a lot holds at most ``limit`` (a share) wrong labels; ``low`` and ``high`` are one-sided bounds, as counts."""
-
-    word: LotWord
-    low: LotBound
-    high: LotBound
-    limit: float
-
-
-def lot_verdict(wrong: int, n: int, lot: int, limit: float, confidence: float = 0.95) -> LotVerdict:
-    """Judge a lot by a simple random sample of it.
-
-    Accepted: the one-sided upper bound is within the limit. Refused: the one-sided lower bound is above it. Else not decidable.
-    Each word is wrong with a probability of at most ``1 - confidence``. Items that a reviewer skipped count as wrong for
-    acceptance; the caller decides that.
-    """
-    if not 0.0 <= limit <= 1.0:
-        raise ValueError(f"the limit must be a share between 0 and 1, not {limit}")
-    high = hypergeometric_bound(wrong, n, lot, confidence, side="upper")
-    low = hypergeometric_bound(wrong, n, lot, confidence, side="lower")
-    allowed = math.floor(limit * lot + 1e-9)
-    word: LotWord = "accepted" if high.high <= allowed else "refused" if low.low > allowed else "not decidable"
-    return LotVerdict(word, low, high, limit)
 
 
 def _error(confidence: float, side: Side) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from auditor.stats.interval import FloatArray, IntArray, Interval, Seed, generator, require_confidence, require_count
-from auditor.stats.proportions import clopper_pearson_bounds, hypergeometric_cdf, hypergeometric_upper
+from auditor.stats.proportions import clopper_pearson_bounds, hypergeometric_cdf
 
 PlanWord = Literal["accepted", "refused", "not decidable"]
 
@@ -88,35 +88,6 @@ def operating_characteristic(plan: AcceptancePlan, rates: npt.ArrayLike) -> Floa
         raise ValueError("a share of wrong labels lies between 0 and 1")
     bad = shares if plan.lot is None else np.rint(shares * plan.lot)
     return _acceptance(plan.lot, plan.n, plan.c, bad)
-
-
-def plan_verdict(plan: AcceptancePlan, wrong: int, reviewed: int) -> PlanWord:
-    """Accepted or refused as soon as the rest of the sample can't change it; 'not decidable' before."""
-    require_count(wrong, reviewed, "wrong")
-    require_count(reviewed, plan.n, "the number reviewed")
-    if wrong > plan.c:
-        return "refused"
-    return "accepted" if wrong + (plan.n - reviewed) <= plan.c else "not decidable"
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """If ``wrong`` of the sample are wrong, at most ``upper`` labels of the lot (a share of ``rate``) are."""
-
-    wrong: int
-    upper: int
-    rate: float
-
-
-def what_it_proves(lot: int, n: int, confidence: float = 0.95, most_wrong: int | None = None) -> tuple[Proof, ...]:
-    """What a sample of n will prove, for each number of wrong labels it may show: 0 … ``most_wrong`` (n by default).
-
-    One-sided exact upper bounds. Counts of a large sample: pass ``most_wrong``, since each line costs some ms.
-    """
-    require_count(n, lot, "the sample size")
-    last = n if most_wrong is None else min(most_wrong, n)
-    uppers = ((wrong, hypergeometric_upper(wrong, n, lot, confidence)) for wrong in range(last + 1))
-    return tuple(Proof(wrong, upper, upper / lot) for wrong, upper in uppers)
 
 
 def allocate_proportional(sizes: npt.ArrayLike, n: int, minimum: int = 0) -> IntArray:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from auditor.answers_view import AnswersView, load_answers
 from auditor.examples_view import FILE, ViewMeta, view_meta
-from auditor.types import AuditReport, Measure
+from auditor.types import AuditReport, Measure, meant
 from distill.errors import StoreError
 from distill.events import Event
 from distill.store import TEACHER, ModelCard, Run, RunStore
@@ -28,10 +28,14 @@ class Audited:
 
     def __init__(self, report: AuditReport) -> None:
         self.report = report
-        self._index = {(m.name, m.arm, m.group, m.seed): m for m in reversed(report.measures)}
+        together: dict[tuple[str, str, str | None, int | None], list[Measure]] = {}
+        for m in report.measures:
+            together.setdefault((m.name, m.arm, m.group, m.seed), []).append(m)
+        self._index = {key: meant(found) for key, found in reversed(together.items())}
 
     def measure(self, name: str, arm: str, group: str | None = None, seed: int | None = None) -> Measure | None:
-        """The one measure with this name, arm, group and seed, or None where it is missing or has no value."""
+        """The one measure with this name, arm, group and seed, against the teacher where it is a comparison; None where it is missing or has
+        no value."""
         found = self._index.get((name, arm, group, seed))
         return None if found is None or found.value is None else found
 

@@ -51,7 +51,49 @@ def test_a_missing_bound_cannot_tell() -> None:
 
 
 def test_a_counted_figure_needs_no_interval() -> None:
-    assert decide(GateSpec(measure="score", at_most=5.0), "a", [result(4.0, None, None, n=1)]).state == "pass"
+    counted = result(4.0, None, None, n=1, counted=True)
+    assert decide(GateSpec(measure="score", at_most=5.0), "a", [counted]).state == "pass"
+
+
+def test_what_was_measured_once_is_no_count() -> None:
+    found = decide(GateSpec(measure="score", at_most=5.0), "a", [result(4.0, None, None, n=1, exact=False)])
+    assert found.state == "cannot tell"
+    assert "measured once" in found.reason
+
+
+def test_only_counts_of_a_run_are_gated_without_bounds(tmp_path: Path) -> None:
+    report = audit_run(make_fake_run(tmp_path))
+    bare = {m.name for m in report.measures if m.counted}
+    assert bare == {"size_bytes", "parameters", "compression", "parameters_removed"}
+
+
+def test_a_record_of_before_still_loads() -> None:
+    measure = Measure.model_validate({"name": "size_bytes", "value": 4.0, "n": 1})
+    assert not measure.counted
+
+
+def _compared(*sides: tuple[float, str | None], name: str = "score") -> list[CheckResult]:
+    measures = (Measure(name=name, value=v, low=v, high=v, n=100, arm="a", versus=versus) for v, versus in sides)
+    return [CheckResult(name="made", measures=tuple(measures))]
+
+
+def test_a_gate_takes_the_comparison_with_the_teacher() -> None:
+    made = _compared((0.9, "control"), (0.2, "teacher"))
+    found = decide(GateSpec(measure="score", at_least=0.5), "a", made)
+    assert (found.state, found.value) == ("fail", 0.2)
+
+
+def test_a_gate_takes_no_other_comparison_in_its_place() -> None:
+    found = decide(GateSpec(measure="score", at_least=0.5), "a", _compared((0.9, "control")))
+    assert (found.state, found.value) == ("cannot tell", None)
+    assert found.reason == "'score' compares 'a' with 'control' here, and not with the teacher."
+    several = _compared((0.9, "b"), (0.2, "c"))
+    assert decide(GateSpec(measure="score", at_least=0.5), "a", several).state == "cannot tell"
+
+
+def test_a_name_that_says_with_whom_is_gated() -> None:
+    made = _compared((0.9, "control"), name="accuracy_over_control")
+    assert decide(GateSpec(measure="accuracy_over_control", at_least=0.5), "a", made).state == "pass"
 
 
 def test_shares_are_gated_by_exact_bounds() -> None:

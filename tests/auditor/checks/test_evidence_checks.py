@@ -180,6 +180,15 @@ def test_length_drift_is_the_ks_distance_and_equal_mixes_show_none(run: Run) -> 
     assert all(np.isfinite([m.low or 0.0, m.high or 0.0]).all() for m in drifted.measures)
 
 
+def test_label_drift_is_of_what_the_teacher_said_and_not_of_what_people_made_of_it(run: Run) -> None:
+    before = value(result(run, "drift"), "label_drift", None)
+    path = run.folder / "labels.parquet"
+    frame = read_frame(path)
+    frame["label"] = 0
+    write_frame(frame, path)
+    assert value(result(run, "drift"), "label_drift", None) == before
+
+
 def test_prompts_of_a_language_model_are_told_apart_and_followed_per_language(tmp_path: Path) -> None:
     run = make_fake_generation_run(tmp_path, n_test=40, n_pool=20)
     rewrite(run, {"test": ["Warum mögen die Leute eigentlich so gerne Flüsse und Brücken?"] * 12})

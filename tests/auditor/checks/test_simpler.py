@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from auditor.checks.cascade import choose
-from auditor.checks.data_efficiency import Budget, match
+from auditor.checks.data_efficiency import Budget, _finding, _matched, match
 from distill.files import read_json, write_json
 from distill.store import TEACHER
 from tests.auditor.checks.helpers import one, overwrite, result_of, value
@@ -22,24 +22,45 @@ def _budget(labels: int, difference: float, half: float = 0.01) -> Budget:
     return Budget(labels, difference, difference - half, difference + half)
 
 
+def _labels(curve: list[Budget]) -> tuple[float | None, float | None, float | None]:
+    value_, fewest, most = match(curve)
+    return value_.labels, fewest.labels, most.labels
+
+
 def test_the_match_is_where_the_curve_meets_the_student() -> None:
-    value_, fewest, most = match([_budget(100, -0.1), _budget(1000, -0.02), _budget(10_000, 0.02)])
+    value_, fewest, most = _labels([_budget(100, -0.1), _budget(1000, -0.02), _budget(10_000, 0.02)])
     assert value_ == pytest.approx(np.sqrt(1000 * 10_000))
     assert value_ and fewest and most and 1000 < fewest < value_ < most < 10_000
 
 
 def test_not_within_the_labels_available_is_an_answer() -> None:
-    value_, fewest, most = match([_budget(100, -0.1), _budget(1000, -0.005)])
+    value_, fewest, most = _labels([_budget(100, -0.1), _budget(1000, -0.005)])
     assert value_ is None and most is None and fewest is not None and 100 < fewest < 1000
+
+
+def test_a_curve_that_is_nowhere_below_says_at_most_and_not_how_few() -> None:
+    """Budgets of 500 and 1,000 of which the smaller already reaches the student exclude nothing below 500."""
+    value_, fewest, most = match([Budget(500, -0.01, -0.05, 0.03), Budget(1000, 0.02, 0.01, 0.04)])
+    assert value_.labels is not None and 500 < value_.labels < 1000
+    assert (fewest.labels, fewest.before) == (None, True)
+    assert most.labels is not None and value_.labels < most.labels < 1000
+    reached = _matched("distilled", [Budget(500, 0.02, -0.01, 0.05), Budget(1000, 0.04, 0.01, 0.07)], 100)
+    assert (reached.value, reached.low) == (None, None)
+    assert reached.high is not None and 500 < reached.high < 1000
+    claim = _finding("distilled", reached, None, 1000, 60).claim
+    assert "with at most 500 human labels, the smallest budget tried" in claim
+    sure = _matched("distilled", [Budget(500, 0.04, 0.01, 0.07), Budget(1000, 0.05, 0.02, 0.08)], 100)
+    assert (sure.value, sure.low, sure.high) == (None, None, 500)
 
 
 @given(st.lists(st.floats(-0.5, 0.5), min_size=2, max_size=7), st.floats(0, 0.2))
 def test_the_interval_holds_the_estimate(heights: list[float], half: float) -> None:
     value_, fewest, most = match([_budget(2**position, height, half) for position, height in enumerate(heights)])
-    if value_ is not None:
-        assert fewest is not None and fewest <= value_ * (1 + 1e-9)
-    if most is not None:
-        assert value_ is not None and value_ <= most * (1 + 1e-9)
+    if value_.labels is not None:
+        assert fewest.before or (fewest.labels is not None and fewest.labels <= value_.labels * (1 + 1e-9))
+    if most.labels is not None and value_.labels is not None:
+        assert value_.labels <= most.labels * (1 + 1e-9)
+    assert not (most.labels is not None and value_.beyond)
 
 
 def test_the_curve_of_a_run(tmp_path: Path) -> None:
@@ -114,7 +135,11 @@ def test_a_student_that_equals_its_teacher_defers_nothing(tmp_path: Path) -> Non
     result = result_of(run, "cascade")
     assert value(one(result, "cascade_deferred", "distilled")) == 0
     assert value(one(result, "cascade_accuracy_difference", "distilled")) == 0
-    assert value(one(result, "cascade_speedup", "distilled")) > 1
+    faster, spent = (one(result, name, "distilled") for name in ("cascade_speedup", "cascade_latency_ms"))
+    assert value(faster) > 1
+    for timed in (faster, spent):
+        assert timed.low is not None and timed.high is not None and timed.low < value(timed) < timed.high
+        assert timed.n > 1
     curve = result.tables["curve"]
     assert curve[0]["deferred"] == 0 and curve[-1]["deferred"] == 1
     assert curve[-1]["accuracy"] == pytest.approx(curve[0]["accuracy"])

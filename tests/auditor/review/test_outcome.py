@@ -220,10 +220,11 @@ def test_none_fits_is_wrong_and_undone_decisions_are_gone() -> None:
 def test_sentences_call_an_early_look_one() -> None:
     plan = make_plan(1_000, "f", Wishes())
     assert plan.refuse_from is not None
-    assert "Early look at 20 of 150 cards, not a result" in lot_sentence(lot_outcome(plan, 20, 1, 0))
-    assert "will be refused" in lot_sentence(lot_outcome(plan, 60, plan.refuse_from, 0))
-    assert lot_sentence(lot_outcome(plan, 150, 0, 0)).startswith("The lot is accepted: 0 of 150 wrong; at most")
-    assert lot_sentence(lot_outcome(plan, 150, 10, 0)).startswith("Not decidable")
+    assert "Early look at 20 of 150 cards, not a result" in lot_sentence(lot_outcome(plan, 20, 1, 0), 0.95)
+    assert "will be refused" in lot_sentence(lot_outcome(plan, 60, plan.refuse_from, 0), 0.95)
+    assert lot_sentence(lot_outcome(plan, 150, 0, 0), 0.95).startswith("The lot is accepted: 0 of 150 wrong; at most")
+    assert lot_sentence(lot_outcome(plan, 150, 10, 0), 0.95).startswith("Not decidable")
+    assert "(90 %)" in lot_sentence(lot_outcome(plan, 150, 0, 0), 0.9)
 
 
 def test_agreement_is_that_of_krippendorff_and_counts_double_cards_only() -> None:

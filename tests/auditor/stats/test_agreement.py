@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import cohen_kappa_score
 
-from auditor.stats import agreement_summary, cohen_kappa, gwet_ac1, krippendorff_alpha, raw_agreement
+from auditor.stats.agreement import agreement_summary, cohen_kappa, gwet_ac1, krippendorff_alpha, raw_agreement
 
 # Krippendorff (2011), section C: four observers, twelve units, five values, 0 for missing; Gwet's handbook uses it too.
 FOUR = (

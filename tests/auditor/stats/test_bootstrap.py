@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats
 
-from auditor.stats import Bootstrap, bootstrap_mean, resample_counts, resample_means
-from auditor.stats.bootstrap import Method
+from auditor.stats.bootstrap import Bootstrap, Method, bootstrap_mean, resample_counts, resample_means
 
 
 @pytest.mark.parametrize("frequency", [[1] * 40, [300, 100, 1], [2, 1, 4, 3]])

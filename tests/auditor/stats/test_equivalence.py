@@ -8,16 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.weightstats import DescrStatsW
 
-from auditor.stats import (
-    Bootstrap,
-    Interval,
-    bootstrap_mean,
-    gate_decision,
-    n_to_decide,
-    paired_bootstrap,
-    tost,
-    tost_intervals,
-)
+from auditor.stats.bootstrap import Bootstrap, bootstrap_mean
+from auditor.stats.equivalence import gate_decision, n_to_decide, tost, tost_intervals
+from auditor.stats.interval import Interval
+from auditor.stats.paired import paired_bootstrap
 
 
 def _intervals(value: float, error: float, n: int = 1000) -> tuple[Interval, Interval]:

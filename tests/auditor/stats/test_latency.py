@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import quantile_test
 
-from auditor.stats import bootstrap_percentile, paired_speedup, percentile_interval
+from auditor.stats.latency import bootstrap_percentile, paired_speedup, percentile_interval
 
 
 @given(st.integers(2, 400), st.sampled_from([50, 95, 99]), st.sampled_from([0.9, 0.95]))

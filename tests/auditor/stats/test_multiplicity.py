@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from auditor.stats import benjamini_hochberg, holm
+from auditor.stats.multiplicity import benjamini_hochberg, holm
 
 families = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 

@@ -10,7 +10,8 @@ from scipy import stats
 from scipy.optimize import minimize_scalar
 from statsmodels.stats.contingency_tables import mcnemar as oracle_mcnemar
 
-from auditor.stats import bootstrap_mean, mcnemar, mcnemar_per_seed, paired_bootstrap, seed_t, tango
+from auditor.stats.bootstrap import bootstrap_mean
+from auditor.stats.paired import mcnemar, mcnemar_per_seed, paired_bootstrap, seed_t, tango
 
 
 def _arms(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

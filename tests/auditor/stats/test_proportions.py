@@ -2,13 +2,21 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, hypergeom
 from statsmodels.stats.proportion import proportion_confint
 
-from auditor.stats import clopper_pearson, hypergeometric_bound, hypergeometric_upper, lot_verdict, wilson
+from auditor.stats.proportions import (
+    clopper_pearson,
+    effective_n,
+    hypergeometric_bound,
+    hypergeometric_upper,
+    wilson,
+    wilson_bounds,
+)
 
 counts = st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 confidences = st.sampled_from([0.8, 0.9, 0.95, 0.99])
@@ -112,19 +120,37 @@ def test_an_empty_lot_is_refused() -> None:
         hypergeometric_bound(0, 0, 0)
 
 
-def test_lot_verdict_has_three_words() -> None:
-    assert lot_verdict(0, 200, 10_000, limit=0.05).word == "accepted"
-    assert lot_verdict(40, 200, 10_000, limit=0.05).word == "refused"
-    assert lot_verdict(8, 200, 10_000, limit=0.05).word == "not decidable"
-    assert lot_verdict(0, 0, 10, limit=1.0).word == "accepted"
-    with pytest.raises(ValueError, match="share"):
-        lot_verdict(0, 10, 10, limit=5)
+def test_wilson_of_a_whole_n_is_statsmodels() -> None:
+    assert wilson_bounds(7 / 40, 40) == pytest.approx(proportion_confint(7, 40, method="wilson"))
 
 
-@given(lots, st.floats(0, 1))
-def test_a_lot_is_never_both_accepted_and_refused(case: tuple[int, int, int], limit: float) -> None:
-    wrong, n, lot = case
-    verdict = lot_verdict(wrong, n, lot, limit)
-    if n == lot:
-        assert verdict.word == ("accepted" if wrong <= limit * lot + 1e-9 else "refused")
-    assert verdict.low.low <= verdict.high.high
+def test_independent_items_keep_nearly_all_of_their_n() -> None:
+    hits = np.random.default_rng(0).random(600) < 0.3
+    assert effective_n(hits, np.arange(600)) == pytest.approx(600, rel=0.01)
+    assert effective_n(hits, np.zeros(600)) == 0
+    assert effective_n(np.zeros(60), np.repeat(np.arange(12), 5)) < 12  # each cluster is one item, less what t costs
+
+
+def test_equal_items_of_a_cluster_are_one_item() -> None:
+    alone = np.random.default_rng(1).random(100) < 0.4
+    once, often = effective_n(alone, np.arange(100)), effective_n(np.repeat(alone, 7), np.repeat(np.arange(100), 7))
+    assert often == pytest.approx(once)
+
+
+@pytest.mark.parametrize(
+    ("clusters", "size", "share", "alike"), [(30, 6, 0.3, 0.5), (12, 10, 0.1, 0.2), (60, 2, 0.5, 0.9)]
+)
+def test_coverage_where_items_share_templates(clusters: int, size: int, share: float, alike: float) -> None:
+    """1,000 simulations of beta-binomial templates: Wilson on the effective n holds the truth, on the items it does not."""
+    rng, member = np.random.default_rng(3), np.repeat(np.arange(clusters), size)
+    total = (1 - alike) / alike  # a + b of the beta whose intraclass correlation is ``alike``
+    held = plain = 0
+    for _ in range(1_000):
+        rate = rng.beta(share * total, (1 - share) * total, clusters)
+        hits = rng.random(clusters * size) < rate[member]
+        low, high = wilson_bounds(float(hits.mean()), effective_n(hits, member))
+        held += low <= share <= high
+        shown = wilson(int(hits.sum()), hits.size)
+        plain += shown.low <= share <= shown.high
+    assert held / 1_000 >= 0.93
+    assert plain / 1_000 < 0.9

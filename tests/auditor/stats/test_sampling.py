@@ -9,17 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, hypergeom
 
-from auditor.stats import (
+from auditor.stats.sampling import (
     allocate_neyman,
     allocate_proportional,
     fraction_size,
-    hypergeometric_upper,
     limiting_quality_plan,
     operating_characteristic,
-    plan_verdict,
     simple_random_sample,
     stratified_estimate,
-    what_it_proves,
 )
 
 
@@ -73,24 +70,6 @@ def test_impossible_plans_are_refused() -> None:
     assert limiting_quality_plan(10).c == 0
     with pytest.raises(ValueError, match="share"):
         operating_characteristic(limiting_quality_plan(1000), [1.5])
-
-
-def test_plan_verdict_waits_until_the_rest_cannot_change_it() -> None:
-    plan = limiting_quality_plan(None)
-    assert plan_verdict(plan, 3, 132) == "accepted"
-    assert plan_verdict(plan, 4, 50) == "refused"
-    assert plan_verdict(plan, 3, 131) == "not decidable"
-    assert plan_verdict(plan, 2, 131) == "accepted"
-    with pytest.raises(ValueError, match="reviewed"):
-        plan_verdict(plan, 0, 133)
-
-
-def test_what_a_sample_proves() -> None:
-    lines = what_it_proves(1000, 150, most_wrong=5)
-    assert [line.wrong for line in lines] == list(range(6))
-    assert [line.upper for line in lines] == [hypergeometric_upper(w, 150, 1000) for w in range(6)]
-    assert lines[2].rate == lines[2].upper / 1000
-    assert what_it_proves(5, 5)[-1].upper == 5
 
 
 def test_fraction_and_simple_random_sample() -> None:
