@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -245,10 +245,8 @@ def find(texts: Sequence[str]) -> list[list[Span]]:
     starts = np.concatenate([[0], np.cumsum(sizes + len(SEPARATOR))[:-1]])
     taken: dict[int, list[Span]] = {}
     for kind in _KINDS:
-        for match in kind.pattern.finditer(joined):
+        for match in _matches(kind, joined):
             found = match.group()
-            if not kind.check(found):
-                continue
             length = (iban_length(found) or len(found)) if kind.name == "iban" else len(found)
             position = int(np.searchsorted(starts, match.start(), "right")) - 1
             begin = match.start() - int(starts[position])
@@ -259,6 +257,17 @@ def find(texts: Sequence[str]) -> list[list[Span]]:
     for position, spans in taken.items():
         out[rows[position]] = sorted(spans)
     return out
+
+
+def _matches(kind: _Kind, text: str) -> Iterator[re.Match[str]]:
+    """What the pattern matches and the check lets pass. Of what it refuses, only the first character is passed over: the reference before
+    an IBAN may look like the beginning of one."""
+    at = 0
+    while match := kind.pattern.search(text, at):
+        passed = kind.check(match.group())
+        if passed:
+            yield match
+        at = match.end() if passed and kind.name != "iban" else match.start() + 1
 
 
 def find_by(engine: Engine, texts: Sequence[str], language: str | None) -> list[list[Span]]:

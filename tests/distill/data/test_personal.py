@@ -88,6 +88,18 @@ def test_luhn_accepts_exactly_one_check_digit(body: str) -> None:
     assert sum(luhn(body + digit) for digit in "0123456789") == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "kind", "found"),
+    [
+        ("Ref AB12 DE89 3704 0044 0532 0130 00", "iban", ["DE89 3704 0044 0532 0130 00"]),
+        ("DE89370400440532013000 GB82WEST12345698765432", "iban", ["DE89370400440532013000", "GB82WEST12345698765432"]),
+        ("order 2345 4111 1111 1111 1111", "card", ["4111 1111 1111 1111"]),
+    ],
+)
+def test_what_looks_alike_before_it_hides_nothing(text: str, kind: str, found: list[str]) -> None:
+    assert [(span.kind, text[span.start : span.end]) for span in find([text])[0]] == [(kind, one) for one in found]
+
+
 def test_masks_say_what_was_there_and_leave_the_rest() -> None:
     text = "I, jane@example.com, live at 10.0.0.1"
     assert mask(text, find([text])[0]) == "I, [email], live at [ipv4]"
