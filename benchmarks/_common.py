@@ -33,7 +33,6 @@ MAX_TOKENS = 64
 LAYERS = (0, 5)
 TEMPERATURE = 2.0
 ROOT = Path(__file__).parents[1]
-SIZES = {"teacher": 8_000, "test": 3_000}
 
 
 @dataclass(frozen=True)

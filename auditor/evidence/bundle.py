@@ -35,7 +35,6 @@ from auditor.evidence.seal import head_statement, salts_of, source_rows
 from auditor.evidence.signing import load_key, sign
 from distill.db import open_database
 from distill.errors import ReportError
-from distill.files import atomic_path
 from distill.provenance import made_by
 from distill.store import Run
 from distill.types import Examples, read_frame
@@ -150,12 +149,6 @@ def make_bundle(
         if any("answers" in entry.payload and "audit" in entry.payload for entry in chain):
             members[ANSWERS] = dump_answers(read_frame(run.folder / "labels.parquet"), salts)
     return Bundle(members)
-
-
-def write_bundle(bundle: Bundle, path: Path) -> None:
-    """Write the zip, whole or not at all."""
-    with atomic_path(path) as part:
-        part.write_bytes(bundle.to_bytes())
 
 
 def dump_texts(examples: Examples, salts: Mapping[str, str]) -> bytes:

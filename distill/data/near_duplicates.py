@@ -131,11 +131,6 @@ def _first_of_group(n: int, left: Ints, right: Ints) -> Ints:
     return np.array([find(place) for place in range(n)], dtype=np.int64)
 
 
-def jaccard(one: tuple[str, str | None], other: tuple[str, str | None]) -> float:
-    """Exact similarity of two texts (pairs: of the less similar halves), in [0, 1]."""
-    return float(_jaccard([one, other], np.array([0]), np.array([1]))[0])
-
-
 def band_shape(threshold: float) -> tuple[int, int]:
     """(bands, rows per band): the longest band with which a pair at ``threshold`` is still found with RECALL.
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Message = Mapping[str, str]
 Finish = Literal["stop", "length", "other"]
 
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as KNOWN
 
-from distill.engine.loading import PACK, built, check_tokens, checkpoint_facts, licence_of, resolve, safe_config, whole
+from distill.engine.loading import PACK, built, check_tokens, licence_of, resolve, safe_config, whole
 from distill.errors import ModelError, StoreError
 from distill.files import digest_of, file_digest, part_of
 from distill.locks import hold
@@ -172,8 +172,3 @@ def load_causal(folder: str | Path) -> LoadedCausal:
     model, tokenizer = whole(folder, source, lambda: built(AutoModelForCausalLM, folder, config))
     check_tokens(model, tokenizer, source)
     return LoadedCausal(model.eval(), tokenizer, licence_of(folder))
-
-
-def causal_facts(folder: Path) -> dict[str, Any]:
-    """See :func:`distill.engine.loading.checkpoint_facts`."""
-    return checkpoint_facts(folder)

@@ -35,11 +35,6 @@ class Forward:
         model.set_attn_implementation("eager" if eager else "sdpa")
         model.to(device=device, dtype=dtype)
 
-    @property
-    def is_lean(self) -> bool:
-        """True when the lean way is taken."""
-        return self._lean is not None
-
     def __call__(self, batch: Batch) -> Tensor:
         """[n, k] in the model's dtype."""
         if self._lean is not None:

@@ -18,7 +18,6 @@ from distill.errors import ModelError
 from distill.types import Floats, Ints
 
 Progress = Callable[[int], None]
-Completed = Callable[[Ints, Floats], None]
 
 
 class Predictor:
@@ -56,23 +55,6 @@ class Predictor:
         loaded = load_classifier(str(model_dir), labels)
         self._prepare(loaded, max_tokens, precision, batch_size, device, threads)
 
-    @classmethod
-    def of(
-        cls,
-        loaded: LoadedClassifier,
-        *,
-        max_tokens: int,
-        precision: Precision = "auto",
-        batch_size: int = 64,
-        device: str = "auto",
-        threads: int | None = None,
-    ) -> Predictor:
-        """A predictor around a model in memory, which it may cast and move: pass one that nobody else uses."""
-        predictor = cls.__new__(cls)
-        predictor.name = "the model in memory"
-        predictor._prepare(loaded, max_tokens, precision, batch_size, device, threads)
-        return predictor
-
     def _prepare(
         self,
         loaded: LoadedClassifier,
@@ -103,20 +85,15 @@ class Predictor:
         texts: Sequence[str],
         pairs: Sequence[str | None] | None = None,
         progress: Progress | None = None,
-        completed: Completed | None = None,
-        known: Floats | None = None,
     ) -> Floats:
         """Class probabilities, shape [n, k], float64, in input order; rows sum to 1.
 
-        A text that stands several times is asked once. Batches are planned over all texts before known rows are left out, so an
-        interrupted pass that goes on with what ``completed`` was told gives the same bits as an uninterrupted one.
+        A text that stands several times is asked once.
 
         Args:
             texts: the texts.
             pairs: their second texts, or None.
-            progress: called after each batch with the number of texts done (known ones included).
-            completed: called after each batch with positions (duplicates included) and their probabilities.
-            known: [n, k] answers from before, NaN where there is none.
+            progress: called after each batch with the number of texts done (duplicates included).
 
         Raises:
             ModelError: the model returned something that is not a number.
@@ -124,41 +101,20 @@ class Predictor:
         with use_threads(self.threads), torch.inference_mode():
             first, inverse = _distinct(texts, pairs)
             encoded = self.encode([texts[i] for i in first], None if pairs is None else [pairs[i] for i in first])
-            return self._ask(encoded, first, inverse, progress, completed, known)
+            return self._ask(encoded, inverse, progress)
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str | None] | None) -> Encoded:
         """Token ids, cut at this predictor's limit."""
         return encode(self.tokenizer, texts, pairs, self.max_tokens)
 
-    def probabilities_of(self, encoded: Encoded) -> Floats:
-        """Class probabilities of tokenised texts, shape [n, k], in order."""
-        rows = np.arange(len(encoded), dtype=np.int64)
-        with use_threads(self.threads), torch.inference_mode():
-            return self._ask(encoded, rows, rows, None, None, None)
-
-    def _ask(
-        self,
-        encoded: Encoded,
-        first: Ints,
-        inverse: Ints,
-        progress: Progress | None,
-        completed: Completed | None,
-        known: Floats | None,
-    ) -> Floats:
-        answers = np.full((len(first), len(self.labels)), np.nan)
-        if known is not None and len(known):
-            answers = np.array(known[first], dtype=np.float64)
-        places = _places(inverse, len(first))
-        done = sum(len(places[row]) for row in np.flatnonzero(np.isfinite(answers).all(axis=1)))
-        for planned in sorted_batches(encoded.lengths, self.batch_size):
-            rows = planned[np.isnan(answers[planned]).any(axis=1)]
-            if not len(rows):
-                continue
+    def _ask(self, encoded: Encoded, inverse: Ints, progress: Progress | None) -> Floats:
+        """Answers to the distinct texts, dealt out by ``inverse``."""
+        answers = np.empty((len(encoded), len(self.labels)))
+        times = np.bincount(inverse, minlength=len(encoded))
+        done = 0
+        for rows in sorted_batches(encoded.lengths, self.batch_size):
             answers[rows] = self._probabilities(encoded, rows)
-            positions = np.concatenate([places[row] for row in rows])
-            done += len(positions)
-            if completed is not None:
-                completed(positions, answers[inverse[positions]])
+            done += int(times[rows].sum())
             if progress is not None:
                 progress(done)
         return answers[inverse]
@@ -186,10 +142,3 @@ def _distinct(texts: Sequence[str], pairs: Sequence[str | None] | None) -> tuple
             first.append(position)
         inverse[position] = seen[key]
     return np.asarray(first, dtype=np.int64), inverse
-
-
-def _places(inverse: Ints, count: int) -> list[Ints]:
-    """For each distinct text the positions where it stands."""
-    order = np.argsort(inverse, kind="stable").astype(np.int64)
-    ends = np.cumsum(np.bincount(inverse, minlength=count))
-    return np.split(order, ends[:-1]) if count else []

@@ -92,11 +92,6 @@ class TokenLesson:
         """Tokens of each text, prompt and answer, shape [n]."""
         return np.array([len(one.prompt) + len(one.answer) for one in self.taught], dtype=np.int64)
 
-    @property
-    def answer_lengths(self) -> Ints:
-        """Tokens of each answer, shape [n]."""
-        return np.array([len(one.answer) for one in self.taught], dtype=np.int64)
-
     def batch(self, rows: Ints, device: torch.device, *, share: bool = False) -> TokenBatch:
         """The texts ``rows`` as one batch; see :func:`make_batch`."""
         return make_batch([self.taught[row] for row in rows.tolist()], device, share=share)

@@ -91,11 +91,6 @@ def _probabilities(found: PairView, spec: RunSpec, position: int, arms: Sequence
     return lines
 
 
-def only_the_student(found: PairView, position: int, arm: str) -> bool:
-    """True where the arm answers the two texts differently and the teacher does not."""
-    return bool(found.flipped(arm)[position] and TEACHER in found.probs and not found.flipped(TEACHER)[position])
-
-
 def _said(found: PairView, hers: np.ndarray, his: np.ndarray) -> str:
     first, second = (escaped(found.labels[int(side.argmax())], 24) for side in (hers, his))
     return f"= {first}" if first == second else f"**≠ {first} → {second}**"

@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from auditor.types import AuditReport, GateResult, Measure
-from distill.errors import HeirloomError, RunNotFoundError
+from distill.errors import HeirloomError
 from distill.events import STAGES, Cancelled, Event, Failed, Finished, Note, Progress, Queued, Started, Waiting
 from distill.store import ACTIVE, Run, Status
 from pages.ui import cache, figures, words
@@ -78,18 +78,6 @@ def run_lines() -> list[RunLine]:
 def unreadable_runs() -> list[tuple[str, HeirloomError]]:
     """Runs whose spec cannot be read, with what is wrong."""
     return [(run.id, error) for run in cache.store().all() if (error := _problem(run)) is not None]
-
-
-def any_active(ids: list[str]) -> bool:
-    """True while one of these runs is queued or running."""
-    return any(_status(run_id) in ACTIVE for run_id in ids)
-
-
-def _status(run_id: str) -> Status | None:
-    try:
-        return cache.store().get(run_id).status()
-    except RunNotFoundError:
-        return None
 
 
 def _problem(run: Run) -> HeirloomError | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -101,3 +102,13 @@ def context_of(run: Run, workspace: Workspace) -> tuple[StageContext, list[Event
 
     monitor = Monitor(sink=sink, cancelled=run.cancel_asked)
     return StageContext(run=run, spec=run.spec, cache=workspace.cache, monitor=monitor), seen
+
+
+def asked(loaded: Any, max_tokens: int = 24) -> Any:
+    """A predictor in fp32 of a classifier in memory, as it is when it was saved and loaded again."""
+    from distill.engine.loading import save_classifier
+    from distill.engine.predict import Predictor
+
+    with TemporaryDirectory() as folder:
+        save_classifier(loaded, Path(folder) / "model")
+        return Predictor(Path(folder) / "model", loaded.labels, max_tokens=max_tokens, precision="fp32")

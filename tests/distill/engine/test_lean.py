@@ -65,7 +65,7 @@ def test_other_architectures_keep_their_own_forward(name: str) -> None:
     with torch.inference_mode():
         expected = model(input_ids=batch.ids, attention_mask=batch.mask).logits
         forward = Forward(model, CPU, torch.float32, 64)
-        assert not forward.is_lean
+        assert forward._lean is None
         torch.testing.assert_close(forward(batch), expected, atol=1e-5, rtol=1e-4)
 
 

@@ -12,13 +12,12 @@ import torch
 from distill.engine.lesson import Twins
 from distill.engine.loading import load_classifier
 from distill.engine.losses import pairing_loss, soft_target_loss
-from distill.engine.predict import Predictor
 from distill.engine.train import TrainResult, train_classifier
 from distill.errors import Cancelled, DataError
 from distill.events import Curve, Event
 from distill.monitor import Monitor
 from distill.spec import TrainingSpec
-from tests.distill.tiny import LABELS, tiny_rows
+from tests.distill.tiny import LABELS, asked, tiny_rows
 
 ROWS = tiny_rows(96)
 TEXTS = list(ROWS["text"])
@@ -74,10 +73,10 @@ def test_pairing_is_the_mean_squared_difference_and_does_not_depend_on_how_a_bat
 
 def test_pairing_draws_the_answers_to_twins_together(classifier: Path, tmp_path: Path) -> None:
     def apart(result: TrainResult) -> float:
-        asked = Predictor.of(result.loaded, max_tokens=24, precision="fp32")
+        predictor = asked(result.loaded)
         have = [n for n, twin in enumerate(TWINS.texts) if twin is not None]
-        one = asked.probabilities([TEXTS[n] for n in have])
-        other = asked.probabilities([str(TWINS.texts[n]) for n in have])
+        one = predictor.probabilities([TEXTS[n] for n in have])
+        other = predictor.probabilities([str(TWINS.texts[n]) for n in have])
         return float(np.abs(one - other).mean())
 
     plain = apart(train(classifier, tmp_path / "plain", weights=None, twins=None))

@@ -44,46 +44,17 @@ def test_columns_follow_the_labels(classifier: Path) -> None:
 
 
 def test_the_same_text_is_asked_once(classifier: Path) -> None:
-    told: list[int] = []
     counts: list[int] = []
-
-    def completed(positions: np.ndarray, answers: np.ndarray) -> None:
-        assert answers.shape == (len(positions), 3)
-        told.extend(positions)
-
     texts = ["bad", "great", "bad", "seat w1"]
-    probs = _predictor(classifier, batch_size=2).probabilities(texts, progress=counts.append, completed=completed)
+    probs = _predictor(classifier, batch_size=2).probabilities(texts, progress=counts.append)
     np.testing.assert_array_equal(probs[0], probs[2])
-    assert sorted(told) == [0, 1, 2, 3] and counts[-1] == 4 and len(counts) == 2
+    assert counts[-1] == 4 and len(counts) == 2
 
 
 def test_pairs_matter(classifier: Path) -> None:
     predictor = _predictor(classifier)
     probs = predictor.probabilities(["great", "great"], ["w1", "bad late"])
     assert not np.allclose(probs[0], probs[1])
-
-
-def test_going_on_gives_the_same_bits(classifier: Path) -> None:
-    predictor = _predictor(classifier, precision="bf16")
-    whole = predictor.probabilities(TEXTS)
-    known = np.full_like(whole, np.nan)
-
-    class Killed(Exception):
-        pass
-
-    def stop_after_three(positions: np.ndarray, answers: np.ndarray, count: list[int] = []) -> None:  # noqa: B006
-        known[positions] = answers
-        count.append(1)
-        if len(count) == 3:
-            raise Killed
-
-    with pytest.raises(Killed):
-        predictor.probabilities(TEXTS, completed=stop_after_three)
-    assert 0 < np.isfinite(known[:, 0]).sum() < len(TEXTS)
-    asked: list[int] = []
-    again = predictor.probabilities(TEXTS, known=known, completed=lambda positions, _: asked.extend(positions))
-    np.testing.assert_array_equal(again, whole)
-    assert not set(asked) & set(np.flatnonzero(np.isfinite(known[:, 0])))
 
 
 def test_bfloat16_stays_near(classifier: Path) -> None:

@@ -121,7 +121,7 @@ def test_first_states_are_those_of_transformers(classifier: Path, other_head: Ca
     batch = encode(lean_model.tokenizer, TEXTS[:5], None, 24).batch(np.arange(5), torch.device("cpu"))
     lean = Forward(lean_model.model, torch.device("cpu"), torch.float32, 24)
     plain = Forward(plain_model.model, torch.device("cpu"), torch.float32, 24)
-    assert lean.is_lean and not plain.is_lean
+    assert lean._lean is not None and plain._lean is None
     plain_model.model.config.is_decoder = False
     with torch.inference_mode():
         torch.testing.assert_close(lean.first(batch), plain.first(batch), atol=1e-5, rtol=1e-5)

@@ -10,13 +10,12 @@ import pytest
 import torch
 
 from distill.engine.loading import load_classifier
-from distill.engine.predict import Predictor
 from distill.engine.train import DevSet, TrainResult, train_classifier
 from distill.errors import Cancelled, DataError, ModelError
 from distill.events import Curve, Event
 from distill.monitor import Monitor
 from distill.spec import TrainingSpec
-from tests.distill.tiny import LABELS, tiny_rows
+from tests.distill.tiny import LABELS, asked, tiny_rows
 
 ROWS = tiny_rows(256)
 TEXTS = list(ROWS["text"])
@@ -78,7 +77,7 @@ def test_learns_reports_and_cleans_up(classifier: Path, tmp_path: Path, precisio
     assert len([event for event in curves if event.name == "agreement"]) == 20 * 4
     assert not (tmp_path / "checkpoint").exists()
     assert result.loaded.model.dtype == torch.float32 and not result.loaded.model.training
-    probs = Predictor.of(result.loaded, max_tokens=24, precision="fp32").probabilities(DEV.texts)
+    probs = asked(result.loaded).probabilities(DEV.texts)
     assert np.mean(probs.argmax(1) == DEV.target) == pytest.approx(result.best_dev_agreement, abs=0.04)
 
 

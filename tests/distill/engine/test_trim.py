@@ -12,9 +12,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
 from distill.engine.loading import LoadedClassifier, load_classifier, save_classifier
-from distill.engine.predict import Predictor
 from distill.engine.trim import trim, used_ids
 from distill.errors import ModelError
+from tests.distill.tiny import asked
 
 LABELS = ("no", "yes")
 POOL = ["the crew was lovely", "my bag was lost again", "delayed, delayed and delayed", "lower lowest newer newest"]
@@ -57,7 +57,7 @@ def _loaded(kind: str) -> LoadedClassifier:
 
 
 def _answers(loaded: LoadedClassifier, texts: list[str]) -> Any:
-    return Predictor.of(loaded, max_tokens=32, precision="fp32").probabilities(texts)
+    return asked(loaded, 32).probabilities(texts)
 
 
 @pytest.mark.parametrize("kind", ["WordPiece", "BPE"])
