@@ -17,6 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from auditor.answers_view import AnswersView
 from auditor.evidence.chain import Entry
+from auditor.evidence.jobs import read_by_the_audit
 from auditor.evidence.log import append
 from auditor.evidence.signoff import same_person
 from auditor.review.rounds import require_name
@@ -24,6 +25,7 @@ from distill.db import Base, open_database
 from distill.errors import ReviewError
 from distill.events import now
 from distill.files import digest_of
+from distill.store import TEACHER
 from distill.workspace import Workspace
 
 FILE = "votes.parquet"
@@ -66,11 +68,17 @@ class Ballot:
 
 @dataclass(frozen=True)
 class Question:
-    """Which pair of arms is compared in which run."""
+    """Which pair of arms is compared in which run; asked the other way round it is the same question."""
 
     run_id: str
     arm: str
     versus: str
+
+    @property
+    def ordered(self) -> Question:
+        """The pair in the order in which votes on it are kept: the teacher last, students by name."""
+        arm, versus = sorted((self.arm, self.versus), key=lambda name: (name == TEACHER, name))
+        return Question(self.run_id, arm, versus)
 
 
 def ballots(view: AnswersView, question: Question, voter: str) -> list[Ballot]:
@@ -102,7 +110,7 @@ def first_of(question: Question, row_id: str, voter: str) -> str:
 def cast(
     workspace: Workspace, question: Question, row_id: str, voter: str, choice: Choice, seconds: float | None = None
 ) -> None:
-    """Enter a vote, or take one back by 'undo'.
+    """Enter a vote, or take one back by 'undo'. Of (A, B) and (B, A) each person answers one.
 
     Raises:
         ReviewError: no name, an unknown choice, a second vote on a prompt, or nothing to take back.
@@ -118,12 +126,17 @@ def cast(
         if choice == "undo" and not stands:
             raise ReviewError("There is no vote of yours on this prompt.")
         revision = 0 if before is None else before.revision + 1
+        kept = question.ordered
+        if kept != question and choice in ("arm", "versus"):
+            choice = "versus" if choice == "arm" else "arm"
+        if choice == "undo" and before is not None:  # votes from before pairs were ordered lie as they were asked
+            kept = Question(question.run_id, before.arm, before.versus)
         first = first_of(question, row_id, voter)
-        told = (row_id, question.arm, question.versus, first, revision, choice)
+        told = (row_id, kept.arm, kept.versus, first, revision, choice)
         entry = append(session, question.run_id, voter, "vote", dict(zip(TOLD, told, strict=True)))
         session.add(
             VoteRow(
-                run_id=question.run_id, row_id=row_id, arm=question.arm, versus=question.versus, first=first, voter=voter,
+                run_id=question.run_id, row_id=row_id, arm=kept.arm, versus=kept.versus, first=first, voter=voter,
                 revision=revision, choice=choice, seconds=seconds, at=entry.at, entry=entry.seq,
             )
         )  # fmt: skip
@@ -134,7 +147,8 @@ def voted(workspace: Workspace, question: Question, voter: str) -> list[str]:
     frame = votes_frame(workspace, question.run_id)
     if frame.empty:
         return []
-    pair = (frame["arm"] == question.arm) & (frame["versus"] == question.versus)
+    names = {question.arm, question.versus}
+    pair = frame["arm"].isin(names) & frame["versus"].isin(names)
     mine = frame["voter"].map(same_person) == same_person(voter)
     return [str(row) for row in frame.loc[pair & mine & frame["standing"], "row_id"]]
 
@@ -166,10 +180,10 @@ def newest(workspace: Workspace, run_id: str) -> int:
 
 
 def problems(frame: pd.DataFrame, chain: Sequence[Entry]) -> list[str]:
-    """One sentence for each vote that the chain tells otherwise or lacks, and for each earlier entry without its vote."""
+    """One sentence for each vote that the chain tells otherwise or lacks, and for each entry that the audit has read without its vote."""
     entries = {entry.seq: entry for entry in chain if entry.action == "vote"}
     said = []
-    until = int(frame["entry"].max()) if len(frame) else -1
+    until = max(read_by_the_audit(chain), int(frame["entry"].max()) if len(frame) else -1)
     for row in frame.to_dict(orient="records"):
         entry = entries.pop(int(row["entry"]), None)
         here = tuple(row["row_id" if name == "row" else name] for name in TOLD)
@@ -182,12 +196,13 @@ def problems(frame: pd.DataFrame, chain: Sequence[Entry]) -> list[str]:
 
 
 def _last(session: Session, question: Question, row_id: str, voter: str) -> VoteRow | None:
-    """The newest vote of this person on this prompt, however the name is written."""
+    """The newest vote of this person on this prompt and pair, however the name is written and whichever way round it was asked."""
+    names = (question.arm, question.versus)
     query = select(VoteRow).where(
         VoteRow.run_id == question.run_id,
         VoteRow.row_id == row_id,
-        VoteRow.arm == question.arm,
-        VoteRow.versus == question.versus,
+        VoteRow.arm.in_(names),
+        VoteRow.versus.in_(names),
     )
     mine = [row for row in session.scalars(query.order_by(VoteRow.id)) if same_person(row.voter) == same_person(voter)]
     return mine[-1] if mine else None

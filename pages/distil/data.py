@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from distill.spec import Columns, DataSpec
-from pages.ui import charts, draft, figures, forms, frame, page, palette, parts, rows, state
+from pages.ui import charts, draft, figures, forms, frame, page, palette, parts, people, rows, state
 from pages.ui.page import PageInfo
 from pages.ui.text import escaped, one_line
 
@@ -50,7 +50,11 @@ def render() -> None:
 
 
 def _source() -> dict[str, Any] | None:
-    """Where the rows come from, as the plain data of a Source; None while nothing is chosen, which is then said."""
+    """Where the rows come from, as the plain data of a Source; None while nothing is chosen, which is then said. What reads a file of this
+    machine, writes one or fetches is for engineers."""
+    if not people.may("engineer"):
+        st.caption(f"Ready data sets are open to all; other rows need {people.in_words('engineer')}.")
+        return _pack()
     kind = st.segmented_control(
         "Where the rows come from",
         list(SOURCES),
@@ -206,7 +210,9 @@ def _use(source: dict[str, Any], mapping: Columns, found: dict[str, Any]) -> Non
         with st.expander("Labels: the teacher's words, meaning, which is the good one", icon=":material/label:"):
             chosen = _labels(labels, key)
     data = {"source": source, "columns": mapping.model_dump(mode="json"), **chosen}
-    if st.button("Use these data", type="primary", icon=":material/arrow_forward:", key="use_data"):
+    if people.may("engineer") and st.button(
+        "Use these data", type="primary", icon=":material/arrow_forward:", key="use_data"
+    ):
         checked = forms.check(DataSpec, data, "the data").model_dump(mode="json")
         draft.part()["data"] = {
             **draft.part("data"),

@@ -118,7 +118,9 @@ def _ask_for_positive(run: Run) -> None:
                 "Positive class", run.examples.labels, index=None, format_func=lambda c: one_line(c, 60), width=260,
                 key=f"positive_{run.id}",
             )  # fmt: skip
-            if st.button("Start a child run with it", disabled=label is None, key="positive_start") and label:
+            if not people.may("engineer"):
+                st.caption(f"A run with it is started by somebody with {people.in_words('engineer')}.")
+            elif st.button("Start a child run with it", disabled=label is None, key="positive_start") and label:
                 _start(run, lambda: again.with_positive(run, label))
 
 
@@ -177,7 +179,7 @@ def _gaps(audit: Audited, spec: RunSpec) -> None:
         st.subheader("The gap of every arm", anchor=False, help=MEANINGS["gender_bias"])
         gaps = draw.gap_chart(audit, spec)
         if gaps is None:
-            parts.skipped(audit, "gender_bias")
+            parts.skipped(audit, "lm_bias" if spec.task == LANGUAGE_MODELS else "gender_bias")
         else:
             charts.show(*gaps, key="gaps", says="Gender gap of teacher and every arm with 95 % intervals.")
             signed = audit.measure("gender_bias_signed", spec.candidate)
@@ -289,10 +291,11 @@ def _pairs(run: Run, spec: RunSpec, arm: str) -> None:
         return
     filters: dict[Which, str] = {**FILTERS, "student only": "the student prefers the other one"} if writes else FILTERS
     sources = list(dict.fromkeys(view.frame["source"]))
+    before = state.widget(f"source_{run.id}")  # the counts are of what the other filter leaves
     with st.container(horizontal=True, vertical_alignment="center"):
         which = st.segmented_control(
             "Which", list(filters), default="largest gaps", required=True, key=f"pairs_{run.id}", label_visibility="collapsed",
-            format_func=lambda w: f"{filters[w]} {len(view.chosen(w, arm)):,}" if w != "largest gaps" else filters[w],
+            format_func=lambda w: f"{filters[w]} {len(view.chosen(w, arm, before)):,}" if w != "largest gaps" else filters[w],
         )  # fmt: skip
         source = st.selectbox(
             "Source", [None, *sources], format_func=lambda s: s or "all sources", key=f"source_{run.id}", width=220,
@@ -300,7 +303,9 @@ def _pairs(run: Run, spec: RunSpec, arm: str) -> None:
         )  # fmt: skip
     chosen = view.chosen(which or "largest gaps", arm, source)
     if not len(chosen):
-        parts.empty("No pair matches.", "The student changes its answer only where the teacher does as well.")
+        only = which == "student only" and not source and not writes
+        why = "The student changes its answer only where the teacher does as well."
+        parts.empty("No pair matches.", why if only else "Choose another filter or source.")
         return
     number = 1
     total = max(1, -(-len(chosen) // SIZE))
@@ -372,7 +377,7 @@ def _again(run: Run, audit: Audited) -> None:
 
 
 def _start_form(run: Run) -> None:
-    if not people.current().roles & {"engineer"}:
+    if not people.may("engineer"):
         return
     with st.popover("Run again with …", icon=":material/replay:", width="stretch"):
         if run.spec.arm(run.spec.candidate).kind != "distilled":
@@ -402,6 +407,7 @@ def _start_form(run: Run) -> None:
 
 def _start(run: Run, make: Any) -> None:
     try:
+        people.need("engineer")
         child = again.start(cache.workspace(), run, make(), by=people.current().signature)
     except HeirloomError as error:
         page.show_error(error)

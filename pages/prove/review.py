@@ -59,14 +59,15 @@ def render() -> None:
         return
     now = current_round(cache.workspace(), run.id)
     if now is None:
-        review_plan.draw(run)
+        if _may_review(f"No review of these {unit} is planned yet."):
+            review_plan.draw(run)
         return
     if now.closed:
         st.warning(f"Round {now.number} was closed early: {escaped(now.closed, 300)}", icon=":material/block:")
     top = st.container()
     found = review_results.found(run, now)
     done = now.closed or (found is not None and found.lot.final)
-    if done and st.toggle("Plan another round", key="review_again"):
+    if done and people.may("reviewer") and st.toggle("Plan another round", key="review_again"):
         review_plan.draw(run)
         return
     _sent_here(run, now)
@@ -108,17 +109,15 @@ def _view(now: Round, done: bool) -> str:
     return chosen or CARDS
 
 
-def _may_review() -> bool:
-    if people.current().roles & {"reviewer"}:
+def _may_review(otherwise: str = "Only reviewers decide cards.") -> bool:
+    if people.may("reviewer"):
         return True
-    parts.empty(
-        "Only reviewers decide cards.",
-        "Ask whoever runs this installation for the role 'reviewer'. Results are open to all.",
-    )
+    parts.empty(otherwise, f"Reviewing needs {people.in_words('reviewer')}; results are open to all. {people.ASK}")
     return False
 
 
 def _work(run: Run, now: Round, reviewer: str, view: str) -> None:
+    people.need("reviewer")
     face = review_card.Face(review_answer.card, review_answer.said_before) if now.unit == "answers" else None
     if view in {CARDS, TARGETED} and now.closed:
         st.write("This round is closed.")
@@ -138,7 +137,7 @@ def _sent_here(run: Run, now: Round) -> None:
     """An example that somebody sent to review: a label of the lot goes to the targeted queue; of a test row the labels most like it."""
     item = state.item()
     reviewer = people.current().signature
-    if not item or now.closed or not people.current().name:
+    if not item or now.closed or not people.current().name or not people.may("reviewer"):
         return
     labels = load_frame(run)
     with st.container(border=True, key="review_sent"):
@@ -152,6 +151,7 @@ def _sent_here(run: Run, now: Round) -> None:
                 " targeted queue."
             )
         if st.button("Send to the targeted queue", key="review_send"):
+            people.need("reviewer")
             if here is None:
                 texts = dict(zip(cache.examples(run).ids, cache.examples(run).texts, strict=True))
                 chosen = similar(labels, texts.get(item, ""))

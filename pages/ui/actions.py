@@ -31,7 +31,7 @@ _ICONS = {
 
 def menu(line: RunLine) -> None:
     """The action that fits the run's status as a button, the others in a menu behind it."""
-    if not people.current().roles & {"engineer"}:
+    if not people.may("engineer"):
         return
     offered = _OFFERED[line.status]
     if line.active:
@@ -44,7 +44,7 @@ def menu(line: RunLine) -> None:
 
 def buttons(line: RunLine) -> None:
     """All actions that fit the run's status, side by side."""
-    if not people.current().roles & {"engineer"}:
+    if not people.may("engineer"):
         return
     for action in _OFFERED[line.status]:
         _button(line, action, "secondary" if action in {"Cancel", "Resume"} else "tertiary")
@@ -61,6 +61,7 @@ def _button(line: RunLine, action: str, kind: str) -> None:
 def _do(line: RunLine, action: str) -> None:
     workspace, by = cache.workspace(), people.current().signature
     try:
+        people.need("engineer")
         if action == "Cancel":
             jobs.cancel(workspace, line.id, by)
         elif action == "Resume":
@@ -96,6 +97,7 @@ def _confirm_delete(run_id: str, name: str) -> None:
         if sure or keep:
             state.forget(f"delete_{run_id}")
         if sure:
+            people.need("engineer")
             jobs.delete(cache.workspace(), run_id, token)
             if state.run_id() == run_id:
                 state.forget_run()

@@ -16,10 +16,10 @@ def draw(found: FoundPage) -> None:
     """Draw one page in its frame, behind the gate of its role and inside the error boundary."""
     info = found.info
     with page.boundary():
-        if not people.current().roles & {info.role}:
+        if not people.may(info.role):
             parts.empty(
                 f"{info.title} is for people with the role '{info.role}'.",
-                "Ask whoever runs this installation to add you under [roles] in its secrets.",
+                people.ASK,
             )
             return
         if info.needs_run and not _choose_run(info):

@@ -7,13 +7,19 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from distill.errors import HeirloomError
 from pages.ui import state
 from pages.ui.text import escaped, one_line
 
 Role = Literal["reader", "engineer", "reviewer", "approver"]
 ROLES: tuple[Role, ...] = ("reader", "engineer", "reviewer", "approver")
+ASK = "Ask whoever runs this installation to add you under [roles] in its secrets."
 _NAME = "person"
 _FIELD = "person_name"  # key of the badge's field
+
+
+class RoleError(HeirloomError):
+    """Who is here may not do this."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,26 @@ def current() -> Person:
         return Person("", False, frozenset())
     email = str(st.user.get("email") or st.user.get("sub") or "")
     return Person(email or str(st.user.get("name") or "unknown"), False, _roles_of(email))
+
+
+def may(*roles: Role) -> bool:
+    """Whether the person of this session has one of ``roles``: what a page offers goes by it."""
+    return bool(current().roles & set(roles))
+
+
+def need(*roles: Role) -> None:
+    """The guard before everything that writes, starts something or opens a file of this machine, whatever was drawn.
+
+    Raises:
+        RoleError: the person of this session has none of ``roles``.
+    """
+    if not may(*roles):
+        raise RoleError(f"This needs {in_words(*roles)}.", hint=ASK)
+
+
+def in_words(*roles: Role) -> str:
+    """Such as "the role 'engineer' or 'reviewer'"."""
+    return "the role " + " or ".join(f"'{role}'" for role in roles)
 
 
 def name_or_ask(why: str, key: str) -> str:

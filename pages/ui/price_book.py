@@ -39,7 +39,7 @@ def draw() -> None:
         for entry in book.entries
     ]
     charts.frame(pd.DataFrame(rows), key="price_table")
-    if not people.current().roles & {"engineer"}:
+    if not people.may("engineer"):
         return
     st.caption(
         "A price of your own replaces the list price of that name. Audits that exist keep theirs until the run is audited again."
@@ -53,6 +53,7 @@ def draw() -> None:
         )
         kept = cells[3].form_submit_button("Keep", type="primary")
     if kept:
+        people.need("engineer")
         values = {"name": name, "title": title, "per_hour": price, "date": dt.date.today(), "list_price": False}
         save_entry(cache.workspace(), forms.check(PriceEntry, values, "the price"))
         st.rerun()
@@ -61,6 +62,7 @@ def draw() -> None:
         if st.button(
             f"Forget the own price of {name}", key=f"price_forget_{name}", type="tertiary", icon=":material/delete:"
         ):
+            people.need("engineer")
             remove_entry(cache.workspace(), name)
             st.rerun()
 

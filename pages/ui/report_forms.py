@@ -31,6 +31,13 @@ _VERBS: dict[State, tuple[str, str]] = {
 }
 
 
+STATING: tuple[people.Role, ...] = (
+    "engineer",
+    "reviewer",
+    "approver",
+)  # a statement reopens a sign-off, so a reader makes none
+
+
 def intended_use(run: Run, content: ReportContent) -> None:
     """The form for the intended use, filled with what was stated last."""
     said = content.material.use
@@ -41,6 +48,13 @@ def intended_use(run: Run, content: ReportContent) -> None:
         )
     else:
         st.caption("Nothing is assumed: what is not stated here stands as 'not stated' in the report.")
+    if not people.may(*STATING):
+        said_so = [
+            f"**{label}**: {escaped(before[name], LONGEST)}" for name, (label, _) in _FIELDS.items() if before.get(name)
+        ]
+        st.markdown("  \n".join(said_so) or "Nothing is stated yet.")
+        st.caption(f"Stating it needs {people.in_words(*STATING)}.")
+        return
     by = people.name_or_ask("It stands beside the statement in the evidence chain.", "use_name")
     with st.form(f"use_{run.id}"):
         typed = {
@@ -58,7 +72,10 @@ def intended_use(run: Run, content: ReportContent) -> None:
             if not (typed["purpose"] or "").strip():
                 page.show_error(ReportError("The purpose is empty.", hint="Say what it will be used for."))
                 return
-            _do(lambda: state(cache.workspace(), run, IntendedUse(**{k: v or "" for k, v in typed.items()}), by))
+            _do(
+                lambda: state(cache.workspace(), run, IntendedUse(**{k: v or "" for k, v in typed.items()}), by),
+                STATING,
+            )
 
 
 def annex(run: Run, content: ReportContent) -> None:
@@ -70,6 +87,11 @@ def annex(run: Run, content: ReportContent) -> None:
         f"Default: not applicable. Texts and dates as summarised on {book.summarised}, in our own words; no legal advice and no claim of "
         "conformity."
     )
+    if not people.may(*STATING):
+        applying = [escaped(part.title, 200) for part in book.parts if answers.applies.get(part.id)]
+        st.markdown("\n".join(f"- {title}" for title in applying) or "Nobody has said that a part applies.")
+        st.caption(f"Answering needs {people.in_words(*STATING)}.")
+        return
     by = people.name_or_ask("It stands beside the answers in the evidence chain.", "annex_name")
     with st.form(f"annex_{run.id}"):
         applies = {part.id: _asked(part, answers, run.id) for part in book.parts}
@@ -79,7 +101,7 @@ def annex(run: Run, content: ReportContent) -> None:
                 fields |= _gaps(part, answers, run.id)
         if st.form_submit_button("Save the answers", type="primary", icon=":material/save:"):
             kept = {name: text.strip() for name, text in fields.items() if text.strip()}
-            _do(lambda: state(cache.workspace(), run, AnnexAnswers(applies=applies, fields=kept), by))
+            _do(lambda: state(cache.workspace(), run, AnnexAnswers(applies=applies, fields=kept), by), STATING)
 
 
 def _asked(part: Part, answers: AnnexAnswers, run_id: str) -> bool:
@@ -125,8 +147,8 @@ def signing(run: Run, content: ReportContent) -> None:
         st.caption(
             f"Labels of this run were decided by {escaped(', '.join(sorted(now.reviewers)), 400)}: they cannot approve it."
         )
-    if not people.current().roles & {"approver", "reviewer"}:
-        st.caption("Signing off needs the role 'reviewer' or 'approver'.")
+    if not people.may("reviewer", "approver"):
+        st.caption(f"Signing off needs {people.in_words('reviewer', 'approver')}.")
         return
     by = people.name_or_ask("It stands beside the sign-off in the evidence chain.", "sign_name")
     reason = st.text_input(
@@ -135,16 +157,19 @@ def signing(run: Run, content: ReportContent) -> None:
     with st.container(horizontal=True):
         for step in steps:
             label, icon = _VERBS[step]
-            allowed = step == "reviewed" or "approver" in people.current().roles
+            signers: tuple[people.Role, ...] = ("reviewer", "approver") if step == "reviewed" else ("approver",)
             kind = "secondary" if step == "refused" else "primary"
-            pressed = st.button(label, icon=icon, type=kind, key=f"sign_{step}_{run.id}", disabled=not allowed)  # type: ignore[arg-type]
+            pressed = st.button(
+                label, icon=icon, type=kind, key=f"sign_{step}_{run.id}", disabled=not people.may(*signers)
+            )  # type: ignore[arg-type]
             if pressed:
-                _do(partial(sign_off, cache.workspace(), run, step, by, reason or ""))
+                _do(partial(sign_off, cache.workspace(), run, step, by, reason or ""), signers)
 
 
-def _do(action: Callable[[], object]) -> None:
-    """Do it and draw anew; an error is one sentence."""
+def _do(action: Callable[[], object], roles: tuple[people.Role, ...]) -> None:
+    """Do it, if one of ``roles`` is here, and draw anew; an error is one sentence."""
     try:
+        people.need(*roles)
         action()
     except HeirloomError as error:
         page.show_error(error)

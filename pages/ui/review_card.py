@@ -18,7 +18,7 @@ from auditor.review.rounds import Round
 from auditor.review.targeted import MEANING
 from distill.errors import HeirloomError
 from distill.store import Run
-from pages.ui import bars, cache, figures, page, state
+from pages.ui import bars, cache, figures, page, people, state
 from pages.ui.text import escaped, visible
 
 LONGEST = 20_000  # characters of a text on a card
@@ -98,7 +98,7 @@ def _draw(place: Desk, face: Face) -> None:
     _progress(place, facts)
     last: Last | None = state.get(place.key("last"))
     if card is None:
-        _nothing_left(place)
+        _nothing_left(place, facts.progress)
         face.last(place, frame, last)
     else:
         shown = state.get(place.key("shown"))
@@ -151,10 +151,15 @@ def _progress(place: Desk, known: Facts) -> None:
     st.progress(done.decided / done.total if done.total else 0.0, text=" · ".join(facts))
 
 
-def _nothing_left(place: Desk) -> None:
+def _nothing_left(place: Desk, done: Progress) -> None:
     with st.container(border=True, key="review_done"):
-        st.markdown("**No card is left for you here.**")
-        st.write("What is still open is on somebody else's desk, or waits for a second person.")
+        if not done.total:
+            st.markdown("**This queue is empty.**")
+            st.write("Add cards under 'What follows', More cards.")
+            return
+        st.markdown("**No card is left for you here.**" if done.left else "**Every card is decided.**")
+        if done.left:
+            st.write("What is still open is on somebody else's desk, or waits for a second person.")
         button(place, "Undo", "U", "undo_empty", lambda: undo(place))
 
 
@@ -256,6 +261,7 @@ def decide(place: Desk, card: Card, answer: Answer) -> None:
     full = replace(answer, note=written, seconds=seconds)
     classes = len(load_frame(place.run).labels)
     try:
+        people.need("reviewer")
         after = desk.decide_and_take(
             cache.workspace(), place.run.id, card.item_id, place.reviewer, full, classes=classes, queue=place.queue
         )
@@ -275,6 +281,7 @@ def undo(place: Desk) -> None:
     """Take back the last answer."""
     state.forget(place.key("facts"))
     try:
+        people.need("reviewer")
         back = desk.undo(cache.workspace(), place.run.id, place.reviewer, place.queue)
     except HeirloomError as error:
         state.put(place.key("notice"), str(error))
@@ -351,6 +358,7 @@ def _amend(place: Desk, item_id: int) -> None:
     reason = state.widget(f"why_{item_id}")
     if reason:
         try:
+            people.need("reviewer")
             desk.amend(cache.workspace(), place.run.id, item_id, place.reviewer, reason)
         except HeirloomError as error:
             state.put(place.key("notice"), str(error))

@@ -64,6 +64,7 @@ def draw_differences(run: Run, now: Round, reviewer: str) -> None:
 
 
 def _settle(run: Run, item_id: int, by: str, answer: Answer, classes: int) -> None:
+    people.need("reviewer")
     desk.adjudicate(cache.workspace(), run.id, item_id, by, answer, classes=classes)
     st.rerun()
 
@@ -73,10 +74,10 @@ def draw_apply(run: Run, now: Round, by: str) -> None:
     workspace = cache.workspace()
     found = corrections(workspace, run)
     st.write(what_changes(found, now.unit))
-    if people.current().roles & {"engineer"}:
+    if people.may("engineer"):
         _start_runs(run, by, now.unit, bool(found.changed or found.dropped))
     else:
-        st.caption("Applying starts a run, which needs the role 'engineer'.")
+        st.caption(f"Applying starts a run, which needs {people.in_words('engineer')}.")
     review_children.draw(run)
     if now.closed:
         return
@@ -116,10 +117,12 @@ def _start_runs(run: Run, by: str, unit: Unit, changes: bool) -> None:
             disabled=not changes,
             help=f"A child run with the corrected {unit}. All signals are reused; it is compared with this run.",
         ):
+            people.need("engineer")
             child = apply_decisions(workspace, run, by)
             page.go("run", run=child.id)
         status = run.status()
         if status == "awaiting_review" and st.button(f"Go on with the {unit} as they are", key="review_unchanged"):
+            people.need("engineer")
             go_on_unchanged(workspace, run, by)
             page.go("run", run=run.id)
         if status == "complete" and st.button(
@@ -128,6 +131,7 @@ def _start_runs(run: Run, by: str, unit: Unit, changes: bool) -> None:
             icon=":material/refresh:",
             help="The review's figures enter the audit and the report.",
         ):
+            people.need("engineer")
             jobs.audit_again(workspace, run.id, by)
             page.go("run", run=run.id)
 
@@ -139,6 +143,7 @@ def _more_cards(run: Run, now: Round, by: str) -> None:
         chosen = st.multiselect("Targeted queue", sources, key="more_targeted", help=meaning)
         each = st.number_input("At most so many from each", 1, 5_000, 50, key="more_each")
         if st.button("Add to the targeted queue", key="more_add", disabled=not chosen):
+            people.need("reviewer")
             with st.spinner("Looking for suspicious cards …"):
                 review_plan.say_dealt(add_targeted(cache.workspace(), run, tuple(chosen), int(each), by))
         if now.plan.wishes.strata is None:
@@ -160,6 +165,7 @@ def _strata_after_pilot(run: Run, now: Round, by: str) -> None:
         format_func=lambda g: "none" if g is None else escaped(g, 40),
     )
     if st.button("Add cards within strata", key="more_strata"):
+        people.need("reviewer")
         strata = Strata(extra=int(extra), minimum=int(minimum), allocation=how or "Neyman", group=group)
         dealt = add_strata(cache.workspace(), run, strata, by)
         st.toast(f"{dealt:,} cards added.")
@@ -172,6 +178,7 @@ def _close(run: Run, now: Round, by: str) -> None:
             "Reason", key="close_reason", help="Goes into the record. The result stays an early look."
         )
         if st.button("Close the round", key="close_round", disabled=not (reason or "").strip()):
+            people.need("reviewer")
             close_round(cache.workspace(), run, by, reason or "")
             st.rerun()
 
@@ -195,6 +202,7 @@ def _out(run: Run, by: str) -> None:
     kind = st.segmented_control("Format", FORMATS, default="csv", required=True, key="export_format")
     key = f"export_{run.id}_{what}_{kind}"
     if st.button("Prepare the file", key="export_make"):
+        people.need("reviewer")
         state.put("review_export", (key, export(cache.workspace(), run, str(what), str(kind), by)))
     made = state.get("review_export")
     if made and made[0] == key and kind is not None:
@@ -219,6 +227,7 @@ def _in(run: Run, by: str) -> None:
         words = "accept, edit with the column edit, reject with a reason, or skip"
     st.caption(f"Needs row_id and label ({words}). All of a file, or nothing and a line for each mistake.")
     if given is not None and st.button("Import", key="import_go", type="primary"):
+        people.need("reviewer")
         suffix = f".{given.name.rsplit('.', 1)[-1].lower()}"
         try:
             entered = import_decisions(cache.workspace(), run, given.getvalue(), _SUFFIX_KIND.get(suffix, ""), by)

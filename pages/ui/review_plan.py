@@ -40,6 +40,7 @@ def _start(run: Run, wishes: Wishes, targeted: list[str], each: int) -> None:
         disabled=not reviewer,
         help="Seed, frame digest and plan go into the evidence chain first; they cannot be changed afterwards.",
     ):
+        people.need("reviewer")
         begin(cache.workspace(), run, wishes, reviewer)
         if targeted:
             with st.spinner("Looking for suspicious cards …"):

@@ -10,7 +10,7 @@ from auditor.review.desk import Answer
 from auditor.review.frame import LabelFrame
 from auditor.review.results import Difference
 from distill.store import Run
-from pages.ui import cache
+from pages.ui import cache, people
 from pages.ui.review_card import LONGEST
 from pages.ui.text import escaped, visible
 
@@ -34,6 +34,7 @@ def draw(run: Run, frame: LabelFrame, first: Difference, waiting: int, by: str) 
     )
 
     def settle(answer: Answer) -> None:
+        people.need("reviewer")
         desk.adjudicate(cache.workspace(), run.id, first.item_id, by, answer, classes=2)
         st.rerun()
 

@@ -18,7 +18,7 @@ from distill.data.table import Table
 from distill.data.uploads import save_upload
 from distill.files import digest_of
 from distill.spec import Columns, Source
-from pages.ui import cache
+from pages.ui import cache, people
 
 _SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
 FIRST = "tweets"  # what a newcomer sees first
@@ -49,7 +49,10 @@ def key_of(source: dict[str, Any]) -> str:
 
 
 def profile(source: dict[str, Any], columns: Columns | None) -> dict[str, Any]:
-    """What is in the rows of a source; see :func:`distill.data.summary.profile`. Raises DataError or PackError."""
+    """What is in the rows of a source; see :func:`distill.data.summary.profile`. Raises DataError or PackError, and RoleError where a reader
+    asks for other rows than those of a ready data set."""
+    if source["kind"] != "pack":
+        people.need("engineer")
     path = source.get("path")
     mapping = None if columns is None else columns.model_dump_json()
     with st.spinner("Reading the rows …"):
@@ -65,6 +68,7 @@ def own_columns(source: dict[str, Any]) -> Columns | None:
 
 def keep_upload(name: str, data: bytes) -> Path:
     """Keep an upload in the workspace under the name of its content."""
+    people.need("engineer")
     return save_upload(cache.workspace(), name, data)
 
 

@@ -50,6 +50,7 @@ def _start(spec: RunSpec, ok: bool) -> None:
             help=None if ok else "Something stands in the way; see above.",
         )
     if pressed:
+        people.need("engineer")
         run = jobs.submit(cache.workspace(), spec, who)
         state.choose_run(run.id)
         page.go("run", run=run.id)

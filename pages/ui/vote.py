@@ -24,7 +24,7 @@ def draw(run: Run, view: AnswersView, students: list[str]) -> None:
     """The pair, the next two answers, and what the votes say so far, folded away."""
     spec = run.spec
     question = _question(run, view, students)
-    if not people.current().roles & {"reviewer"}:
+    if not people.may("reviewer"):
         st.write("Only reviewers vote. What the votes say is open to all.")
     else:
         voter = people.name_or_ask("Your name stands beside every vote.", "vote_name")
@@ -116,6 +116,7 @@ def _cast(question: Question, row_id: str, voter: str, choice: Choice) -> None:
     shown = state.get("vote_shown")
     seconds = round(time.monotonic() - shown[1], 2) if shown and shown[0] == row_id else None
     try:
+        people.need("reviewer")
         cast(cache.workspace(), question, row_id, voter, choice, seconds)
     except HeirloomError as error:
         state.put("vote_notice", str(error))

@@ -89,6 +89,40 @@ def test_one_vote_a_person_and_prompt_and_back(workspace: Workspace) -> None:
         cast(workspace, ASK, "r2", " ", "tie")
 
 
+def test_a_pair_asked_the_other_way_round_is_the_same_question(workspace: Workspace) -> None:
+    one, other = Question(RUN_ID, "b", "a"), Question(RUN_ID, "a", "b")
+    assert one.ordered == other and ASK.ordered == ASK == Question(RUN_ID, TEACHER, "token_kl").ordered
+    cast(workspace, one, "r1", "Ada", "arm")  # b is better
+    with pytest.raises(ReviewError, match="already"):
+        cast(workspace, other, "r1", "ada", "tie")
+    assert voted(workspace, one, "Ada") == voted(workspace, other, "Ada") == ["r1"]
+    kept = votes_frame(workspace, RUN_ID)
+    assert kept[["arm", "versus", "choice"]].values.tolist() == [["a", "b", "versus"]]
+    cast(workspace, other, "r1", "Ada", "undo")
+    cast(workspace, other, "r1", "Ada", "arm")  # a is better
+    frame = votes_frame(workspace, RUN_ID)
+    assert frame.loc[frame["standing"], ["arm", "versus", "choice"]].values.tolist() == [["a", "b", "arm"]]
+    assert problems(frame, entries(workspace, RUN_ID)) == []
+
+
+def test_a_vote_that_was_kept_the_other_way_round_is_taken_back_where_it_lies(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Question(RUN_ID, "b", "a")
+    with monkeypatch.context() as before:  # as it was before pairs were ordered
+        before.setattr(Question, "ordered", property(lambda self: self))
+        cast(workspace, asked, "r1", "Ada", "arm")
+    with pytest.raises(ReviewError, match="already"):
+        cast(workspace, asked.ordered, "r1", "Ada", "tie")
+    cast(workspace, asked.ordered, "r1", "Ada", "undo")
+    frame = votes_frame(workspace, RUN_ID)
+    assert not frame["standing"].any() and set(frame["arm"]) == {"b"}
+    cast(workspace, asked, "r1", "Ada", "arm")
+    frame = votes_frame(workspace, RUN_ID)
+    assert frame.loc[frame["standing"], ["arm", "choice"]].values.tolist() == [["a", "versus"]]
+    assert problems(frame, entries(workspace, RUN_ID)) == []
+
+
 def _votes(rows: list[tuple[str, str, str]]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["row_id", "voter", "choice"])
     return frame.assign(arm="s", versus=TEACHER, standing=True)
