@@ -199,7 +199,8 @@ def _read_yaml(path: Path) -> _File:
         )
     if isinstance(content.get("words"), dict):
         content["words"] = {
-            k: [{"text": w} if isinstance(w, str) else w for w in v or ()] for k, v in content["words"].items()
+            k: [{"text": w} if isinstance(w, str) else w for w in v] if isinstance(v, list) else v or ()
+            for k, v in content["words"].items()
         }
     for section in ("names", "occupations"):
         if isinstance(content.get(section), list):
@@ -321,9 +322,9 @@ def _validate_templates(lexicon: Lexicon) -> None:
                 )
     for frame in lexicon.swaps.frames if lexicon.swaps is not None else ():
         slots = _slots("frames", frame)
-        if not slots - {"text"} <= persons or "text" not in slots or len(slots) < 2:
+        if not slots - {"text"} <= persons or frame.count("{text}") != 1 or len(slots) < 2:
             raise DataError(
-                f"The frame '{frame}' needs {{text}} and one of {', '.join(f'{{{slot}}}' for slot in sorted(persons))}.",
+                f"The frame '{frame}' needs {{text}} once and one of {', '.join(f'{{{slot}}}' for slot in sorted(persons))}.",
                 hint="Such as '{subj} said: {text}'.",
             )
     for pair in lexicon.pairs:

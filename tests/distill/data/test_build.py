@@ -142,15 +142,6 @@ def test_duplicates_and_their_conflicts_are_counted_and_stay_together(tmp_path: 
     assert rows.loc[rows["text"] == "the very same words", "split"].nunique() == 1
 
 
-def test_a_word_that_python_reads_as_a_number_does_not_shuffle_the_labels(tmp_path: Path) -> None:
-    orders = [["2", "infinity", "nan "], ["nan ", "2", "infinity"], ["infinity", "nan ", "2"]]
-    for labels in orders:
-        data = frame(60)
-        data["label"] = labels * 20
-        data.loc[:9, "label"] = labels[0]  # the commonest differs, too
-        assert build(tmp_path, data).examples.labels == ("2", "infinity", "nan")
-
-
 def test_labels_numbers_gaps_maps_and_order(tmp_path: Path) -> None:
     data = frame(60)
     data["label"] = [10.0, 9.0, float("nan")] * 20

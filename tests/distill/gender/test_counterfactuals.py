@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -78,3 +79,17 @@ def test_nothing_to_pair_and_no_list_are_said() -> None:
         counterfactual_pairs(TEXTS[1:], LEXICON, insert=0.0)
     with pytest.raises(DataError, match="no swap list"):
         counterfactual_pairs(TEXTS, replace(LEXICON, swaps=None))
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("swaps: {frames: ['{subj} said: {text}, {text}']}", "text} once"),
+        ("swaps: {frames: ['{subj} was there']}", "text} once"),
+        ("words: {emotion: 5}", "words > emotion"),
+    ],
+)
+def test_a_file_of_the_users_own_with_a_fault_is_named(tmp_path: Path, section: str, told: str) -> None:
+    (tmp_path / "mine.yaml").write_text(f"language: en\n{section}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=told):
+        load_lexicon("en", [tmp_path / "mine.yaml"])
