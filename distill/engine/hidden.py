@@ -6,6 +6,7 @@ once more costs a third of what the student's own step costs.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -137,5 +138,14 @@ def require_fit(student: Any, teacher: Any, layers: Sequence[int]) -> None:
 
 
 def same_tokens(first: LoadedClassifier, second: LoadedClassifier) -> bool:
-    """True when both cut any text into the same ids."""
-    return bool(first.tokenizer.get_vocab() == second.tokenizer.get_vocab())
+    """True when both cut any text into the same ids: by the same vocabulary, and evening out and splitting it alike."""
+    return _cutting(first.tokenizer) == _cutting(second.tokenizer)
+
+
+def _cutting(tokenizer: Any) -> dict[str, Any]:
+    """What decides how a tokenizer cuts; how many tokens it was last asked for at most is no part of it."""
+    known: dict[str, Any] = {"vocabulary": tokenizer.get_vocab()}
+    if tokenizer.is_fast:
+        rules = json.loads(tokenizer.backend_tokenizer.to_str())
+        known |= {part: rules.get(part) for part in ("normalizer", "pre_tokenizer", "post_processor")}
+    return known

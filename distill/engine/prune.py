@@ -73,7 +73,8 @@ def importance(
         for rows in sorted_batches(encoded.lengths, BATCH):
             batch = encoded.batch(rows, torch.device("cpu"))
             mask = torch.ones_like(batch.ids) if batch.mask is None else batch.mask
-            logits = model(input_ids=batch.ids, attention_mask=mask).logits
+            types = {} if batch.types is None else {"token_type_ids": batch.types}
+            logits = model(input_ids=batch.ids, attention_mask=mask, **types).logits
             loss = functional.cross_entropy(logits, torch.from_numpy(labels[rows]))
             flat = [gate for both in gates for gate in both]
             found = torch.autograd.grad(loss, flat)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import BertTokenizerFast
 
 from distill.engine.encode import Batch
 from distill.engine.forward import Forward
-from distill.engine.hidden import HiddenGoal, HiddenTask, cosine_distance, require_fit, state_distance
+from distill.engine.hidden import HiddenGoal, HiddenTask, cosine_distance, require_fit, same_tokens, state_distance
 from distill.engine.layers import pick_layers
 from distill.engine.loading import LoadedClassifier
 from distill.errors import ModelError, SpecError
@@ -182,3 +184,16 @@ def test_the_goal_is_in_the_digest() -> None:
         {"kept": np.arange(3)},
     ]
     assert len({digest(**over) for over in changes}) == len(changes)
+
+
+def test_one_vocabulary_that_is_cut_by_other_rules_is_another_tokenizer() -> None:
+    def reader(**rules: Any) -> LoadedClassifier:
+        vocabulary = {
+            word: place for place, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "bad", "Bad"])
+        }
+        return replace(_loaded(LEAN["bert"]), tokenizer=BertTokenizerFast(vocab=vocabulary, **rules))
+
+    one = reader(do_lower_case=True)
+    one.tokenizer("bad", truncation=True, max_length=4, padding=True)
+    assert same_tokens(one, reader(do_lower_case=True))
+    assert not same_tokens(one, reader(do_lower_case=False))

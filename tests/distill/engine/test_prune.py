@@ -52,6 +52,23 @@ def test_a_head_that_says_nothing_is_the_one_that_goes(loaded: LoadedClassifier)
         torch.testing.assert_close(loaded.model(input_ids=IDS).logits, before)
 
 
+def test_importance_sees_which_text_of_a_pair_a_token_is_in(loaded: LoadedClassifier) -> None:
+    """The gradient of a gate on units is the sum of each unit's value times the loss's slope there, text by text in one batch."""
+    with torch.no_grad():
+        loaded.model.base_model.embeddings.token_type_embeddings.weight[1] += 1.0
+    texts, pairs, labels = ["great seat", "bad gate w1"], ["late bag", "kind"], np.array([0, 2], dtype=np.int64)
+    kept: list[torch.Tensor] = []
+    layer = prune.encoder_layers(loaded.model)[1]
+    handle = layer.down.register_forward_pre_hook(lambda _, given: kept.append(given[0]))
+    coded = loaded.tokenizer(texts, pairs, padding=True, return_tensors="pt")
+    assert coded["token_type_ids"].any()
+    loss = torch.nn.functional.cross_entropy(loaded.model(**coded).logits, torch.from_numpy(labels))
+    handle.remove()
+    (slope,) = torch.autograd.grad(loss, kept)
+    found = prune.importance(loaded.model, loaded.tokenizer, texts, pairs, labels, 16)
+    torch.testing.assert_close(found.inner[1], (kept[0].detach() * slope).sum(dim=(0, 1)).abs(), atol=1e-6, rtol=1e-4)
+
+
 def test_a_pruned_model_comes_back_from_disk_the_same_and_goes_to_onnx(
     loaded: LoadedClassifier, tmp_path: Path
 ) -> None:
