@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from auditor.bias.group_bounds import Family, impact_ratios, largest_difference, smallest_ratio
 from auditor.stats.interval import Interval
 from auditor.stats.proportions import wilson_mean
 from distill.errors import DataError
@@ -35,7 +36,7 @@ class GroupRow:
         n: rows; ``small`` where fewer than the small-cell limit (shown grey, never hidden, and left out of no difference).
         measures: accuracy and macro F1, and for each class 'recall: c', 'precision: c', 'f1: c' (one-vs-rest); nan where undefined.
         selection_rate, true_positive_rate, false_positive_rate: on the positive class, with Wilson's 95 % interval; bounds nan where n is 0.
-        impact_ratio: selection rate over that of the best group that is not small (so a small group may exceed 1); ``below_four_fifths`` where it is under 0.8.
+        impact: selection rate over that of the best group that is not small (so a small group may exceed 1), with its 95 % interval.
     """
 
     group: str
@@ -45,17 +46,21 @@ class GroupRow:
     selection_rate: Interval
     true_positive_rate: Interval
     false_positive_rate: Interval
-    impact_ratio: float
-    below_four_fifths: bool
+    impact: Interval
+
+    @property
+    def below_four_fifths(self) -> bool:
+        """Whether it is surely under 0.8: the upper bound is."""
+        return self.impact.known and self.impact.high < FOUR_FIFTHS
 
 
 @dataclass(frozen=True)
 class Parity:
-    """One notion of fairness as the largest difference and the smallest ratio between groups; nan where a rate is undefined."""
+    """One notion of fairness as the largest difference and the smallest ratio between groups, with 95 % intervals; nan where a rate is undefined."""
 
     name: str
-    difference: float
-    ratio: float
+    difference: Interval
+    ratio: Interval
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,7 @@ def audit_groups(
     classes: Sequence[str],
     positive: str | None,
     small: int = SMALL_CELL,
+    seed: int = 0,
 ) -> GroupAudit:
     """Quality and fairness of one arm by one group column.
 
@@ -163,6 +169,7 @@ def audit_groups(
         classes: names of the classes.
         positive: the class that counts as the good outcome.
         small: groups with fewer rows are flagged.
+        seed: of the draws behind the intervals.
 
     Raises:
         DataError: no positive class, or arrays of different length.
@@ -185,15 +192,20 @@ def audit_groups(
     quality = _quality(y, p, groups, classes)
     # A handful of rows must not set the mark that everybody else is measured by, unless there are only handfuls.
     steady = rates[rates["n"] >= small]
-    best = float((steady if len(steady) else rates)["selection"].max())
-    rows = [_row(str(group), rates.loc[group], quality.loc[group], best, small) for group in rates.index]
+    marks = rates["n"] >= small if len(steady) else rates["n"] >= 0
+    impacts = impact_ratios(rates["selection"], rates["n"], marks, seed)
+    rows = [
+        _row(str(group), rates.loc[group], quality.loc[group], impact, small)
+        for group, impact in zip(rates.index, impacts, strict=True)
+    ]
     rows.sort(key=lambda row: (-row.n, row.group))
     notes = list(column.notes)
     if len(steady) < len(rates):
         notes.append(
             f"{len(rates) - len(steady)} of {len(rates)} groups have fewer than {small} rows; their figures are shown, and say little."
         )
-    return GroupAudit(column.name, positive, tuple(rows), _parity(rates), _parity(steady), tuple(notes), None)
+    parity, large = _parity(rates, seed), _parity(steady, seed)
+    return GroupAudit(column.name, positive, tuple(rows), parity, large, tuple(notes), None)
 
 
 def _cells(y: npt.NDArray[Any], p: npt.NDArray[Any], groups: npt.NDArray[np.object_]) -> pd.DataFrame:
@@ -268,9 +280,8 @@ def _quality(
     return table
 
 
-def _row(group: str, rates: pd.Series, quality: pd.Series, best: float, small: int) -> GroupRow:
+def _row(group: str, rates: pd.Series, quality: pd.Series, impact: Interval, small: int) -> GroupRow:
     n, positives = int(rates["n"]), int(rates["positives"])
-    ratio = float(rates["selection"]) / best if best > 0 else math.nan
     return GroupRow(
         group=group,
         n=n,
@@ -279,8 +290,7 @@ def _row(group: str, rates: pd.Series, quality: pd.Series, best: float, small: i
         selection_rate=_rate(rates["selection"], n),
         true_positive_rate=_rate(rates["tpr"], positives),
         false_positive_rate=_rate(rates["fpr"], n - positives),
-        impact_ratio=ratio,
-        below_four_fifths=bool(ratio < FOUR_FIFTHS),
+        impact=impact,
     )
 
 
@@ -290,20 +300,16 @@ def _rate(rate: float, n: int) -> Interval:
     return wilson_mean(float(rate), n)
 
 
-def _parity(rates: pd.DataFrame) -> tuple[Parity, ...]:
+def _parity(rates: pd.DataFrame, seed: int) -> tuple[Parity, ...]:
     """Differences and ratios between groups, as fairlearn defines them; unknown rates are left out."""
-
-    def spread(column: str) -> tuple[float, float]:
-        known = rates[column].dropna()
-        if len(known) < 2:
-            return math.nan, math.nan
-        high, low = float(known.max()), float(known.min())
-        return high - low, low / high if high > 0 else math.nan
-
-    selection, tpr, fpr = spread("selection"), spread("tpr"), spread("fpr")
-    return (
-        Parity("demographic parity", *selection),
+    n, positives = rates["n"], rates["positives"]
+    selection, tpr, fpr = (rates["selection"], n), (rates["tpr"], positives), (rates["fpr"], n - positives)
+    notions: tuple[tuple[str, list[Family]], ...] = (
+        ("demographic parity", [selection]),
         # The worse of both rates; where one is unknown, so is the whole.
-        Parity("equalised odds", float(np.max([tpr[0], fpr[0]])), float(np.min([tpr[1], fpr[1]]))),
-        Parity("equal opportunity", *tpr),
+        ("equalised odds", [tpr, fpr]),
+        ("equal opportunity", [tpr]),
+    )
+    return tuple(
+        Parity(name, largest_difference(families, seed), smallest_ratio(families, seed)) for name, families in notions
     )

@@ -18,7 +18,8 @@ from auditor.bias.groups import (
 )
 from auditor.bias.scoring import LexiconOptions, lexicon_of
 from auditor.check import AuditInput, check
-from auditor.measuring import finite, measured, usable_arms
+from auditor.measuring import bracket, finite, measured, usable_arms
+from auditor.stats.interval import Interval
 from auditor.types import CheckResult, Finding, Measure
 from distill.errors import DataError
 from distill.gender.swaps import gender_mentions
@@ -47,7 +48,7 @@ class GroupsOptions(LexiconOptions):
     needs={"human_labels", "probabilities", "texts"},
     options=GroupsOptions,
     measures={
-        "demographic_parity_difference": "Largest difference between groups in the share that gets the positive label.",
+        "demographic_parity_difference": "Largest difference between groups in the share that gets the positive label (group: a column; without one the worst column).",
         "demographic_parity_ratio": "Smallest ratio between groups of that share.",
         "equalized_odds_difference": "Largest difference between groups in true or false positive rate.",
         "equalized_odds_ratio": "Smallest ratio between groups of true or false positive rate.",
@@ -60,7 +61,7 @@ class GroupsOptions(LexiconOptions):
     },
 )
 def gender_groups(audit: AuditInput, options: GroupsOptions) -> CheckResult:
-    """fairlearn's figures for every group column and arm, each the mean over the arm's seeds."""
+    """fairlearn's figures for every group column and arm, each the mean over the arm's seeds, with intervals; and the worst over all columns."""
     positive_class(audit.labels, audit.spec.data.positive)
     columns, notes = _columns(audit, options)
     known = audit.labelled
@@ -73,14 +74,14 @@ def gender_groups(audit: AuditInput, options: GroupsOptions) -> CheckResult:
             continue
         for arm in (TEACHER, *usable_arms(audit)):
             predicted = audit.probs(arm).argmax(axis=-1)[:, known]
-            found = audit_groups(
-                audit.y[known], predicted, column, audit.labels, audit.spec.data.positive, small=options.small
-            )
+            settings: dict[str, Any] = {"small": options.small, "seed": audit.spec.audit.seed}
+            found = audit_groups(audit.y[known], predicted, column, audit.labels, audit.spec.data.positive, **settings)
             measures += _measures(found, arm)
             rows += [_row(found, arm, index) for index in range(len(found.rows))]
         notes += [f"{column.name}: {note}" for note in column.notes]
     if not measures:
         return CheckResult(name=NAME, skipped="; ".join(notes) or "the data have no group column")
+    measures += _worst(measures)
     findings = [Finding(check=NAME, severity="info", claim=note) for note in dict.fromkeys(notes)]
     findings += [_four_fifths(m) for m in measures if m.detail.get("below") and m.arm == audit.spec.candidate]
     return CheckResult(name=NAME, measures=tuple(measures), findings=tuple(findings), tables={"groups": rows})
@@ -108,13 +109,13 @@ def _measures(found: GroupAudit, arm: str) -> list[Measure]:
     measures = []
     large = sum(not row.small for row in found.rows) >= 2
     for parity in found.parity_large if large else found.parity:
-        for suffix, value in (("difference", parity.difference), ("ratio", parity.ratio)):
+        for suffix, apart in (("difference", parity.difference), ("ratio", parity.ratio)):
             measures.append(
-                Measure(
-                    name=f"{_SHORT[parity.name]}_{suffix}",
-                    value=finite(value),
+                measured(
+                    f"{_SHORT[parity.name]}_{suffix}",
+                    apart,
+                    arm,
                     n=n,
-                    arm=arm,
                     group=found.column,
                     higher_is_better=suffix == "ratio",
                     detail={"groups": "with enough rows" if large else "all, though small"},
@@ -127,17 +128,34 @@ def _measures(found: GroupAudit, arm: str) -> list[Measure]:
             measured("selection_rate", row.selection_rate, arm, group=group, detail=detail),
             measured("true_positive_rate", row.true_positive_rate, arm, group=group, detail=detail),
             measured("false_positive_rate", row.false_positive_rate, arm, group=group, detail=detail),
-            Measure(
-                name="impact_ratio",
-                value=finite(row.impact_ratio),
+            measured(
+                "impact_ratio",
+                row.impact,
+                arm,
                 n=row.n,
-                arm=arm,
                 group=group,
                 higher_is_better=True,
                 detail={**detail, "below": row.below_four_fifths and not row.small},
             ),
         ]
     return measures
+
+
+def _worst(measures: list[Measure]) -> list[Measure]:
+    """Each notion of fairness over all columns, for gates: the worst column, with bounds that no column lies beyond."""
+    together: dict[tuple[str, str], list[Measure]] = {}
+    for m in measures:
+        if m.name.endswith(("_difference", "_ratio")) and m.name != "impact_ratio" and m.value is not None:
+            together.setdefault((m.name, m.arm), []).append(m)
+    made = []
+    for (name, arm), each in together.items():
+        far = max if name.endswith("_difference") else min
+        value, low, high = (far(bounds) for bounds in zip(*((m.value, m.low, m.high) for m in each), strict=True))
+        worst = next(m for m in each if m.value == value)
+        interval = Interval(value, low, high, worst.n)
+        detail = {"column": worst.group, "of": len(each)}
+        made.append(measured(name, interval, arm, higher_is_better=worst.higher_is_better, detail=detail))
+    return made
 
 
 def _row(found: GroupAudit, arm: str, index: int) -> dict[str, Any]:
@@ -149,7 +167,7 @@ def _row(found: GroupAudit, arm: str, index: int) -> dict[str, Any]:
         "n": row.n,
         "small": row.small,
         "selection rate": finite(row.selection_rate.value),
-        "impact ratio": finite(row.impact_ratio),
+        "impact ratio": finite(row.impact.value),
         **{name: finite(value) for name, value in row.measures.items()},
     }
 
@@ -159,7 +177,7 @@ def _four_fifths(measure: Measure) -> Finding:
         check=NAME,
         severity="warning",
         claim=f"'{measure.arm}' gives the positive label to {measure.group} less than four fifths as often as to the best group "
-        f"({measure.value:.2f}).",
+        f"({measure.value:.2f} {bracket(measure.low, measure.high, 2)}).",
         evidence=(measure,),
         action="Compare with the teacher's ratio in the same group, and look at the human labels there.",
     )

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from auditor.gates import decide
+from distill.spec import GateSpec
 from distill.store import Run
 from distill.types import Floats
 from tests.auditor.checks.helpers import one, result_of, value
@@ -171,6 +173,18 @@ def test_groups_have_their_planted_rates_and_the_four_fifths_finding(tmp_path: P
     difference = one(found, "demographic_parity_difference", "distilled", "gender")
     assert value(difference) == pytest.approx(rates["male"] - rates["female"])
     assert any("four fifths" in f.claim for f in found.findings)
+    assert (
+        difference.low is not None
+        and difference.high is not None
+        and 0 < difference.low < value(difference) < difference.high
+    )
+    worst = one(found, "demographic_parity_difference", "distilled")
+    columns = [
+        m for m in found.measures if (m.name, m.arm) == ("demographic_parity_difference", "distilled") and m.group
+    ]
+    assert worst.value == max(value(m) for m in columns) and worst.high == max(m.high or 0 for m in columns)
+    gated = decide(GateSpec(measure="demographic_parity_difference", at_most=0.05), "distilled", [found])
+    assert gated.state == "fail"
 
 
 @pytest.mark.parametrize(
