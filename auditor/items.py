@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from auditor.check import CHECKS, ITEMS, checks_of
+from auditor.check import CHECKS, ITEMS, AuditInput, checks_of
 from distill.errors import SpecError, nearest
 from distill.registry import Entry
 from distill.spec import RunSpec, check_options
+from distill.store import TEACHER
 from distill.types import Examples, content_id
 
 COLUMNS = ["item_id", "check", "text", "pair", "meta"]
@@ -77,6 +78,16 @@ def check_items(items: pd.DataFrame, check: str) -> pd.DataFrame:
     known = items.loc[mine, ["item_id", "text", "pair"]].reset_index(drop=True)
     position = pd.Series(mine.nonzero()[0], name="position", dtype="int64")
     return pd.concat([position, known, own], axis=1)
+
+
+def answered(audit: AuditInput) -> list[str]:
+    """Teacher and arms whose every seed has predictions for the checks' sentences; one that was never trained has none."""
+    seeds = {arm: audit.seeds(arm) for arm in (TEACHER, *audit.arms)}
+    return [
+        arm
+        for arm, each in seeds.items()
+        if each and all(audit.run.prediction_path(arm, seed, "items").exists() for seed in each)
+    ]
 
 
 def _rows(check: str, frame: pd.DataFrame) -> list[tuple[str, str, str | None, str]]:

@@ -134,3 +134,10 @@ def teacher_tokens(audit: AuditInput) -> list[list[str]]:
     if "token_text" not in frame.columns:
         return [[] for _ in range(len(frame))]
     return [[] if pieces is None else [str(piece) for piece in pieces] for pieces in frame["token_text"]]
+
+
+def answer_length(audit: AuditInput) -> float:
+    """Mean tokens of the teacher's test answers, at least 1: the answer that speed-ups speak of."""
+    if not audit.seeds(TEACHER):
+        return 1.0
+    return max(1.0, float(audit.outputs(TEACHER, 0)["answer_tokens"].mean()))

@@ -100,3 +100,28 @@ def tokens_per_text(timings: pd.DataFrame, arm: str) -> float | None:
 
 def _exponential(interval: Interval) -> Interval:
     return map_interval(interval, math.exp)
+
+
+def usable_tokens(timings: pd.DataFrame) -> pd.DataFrame:
+    """Only rows with a positive, finite number of seconds and of tokens."""
+    if timings.empty or "tokens" not in timings:
+        return timings.iloc[:0]
+    seconds, tokens = (timings[name].to_numpy(dtype=np.float64) for name in ("seconds", "tokens"))
+    chosen: pd.DataFrame = timings[np.isfinite(seconds) & (seconds > 0) & (tokens > 0)]
+    return chosen
+
+
+def token_rates(timings: pd.DataFrame, arm: str) -> dict[int, pd.Series]:
+    """Tokens a second of each round, by batch size, at the largest thread count."""
+    chosen = timings[(timings["mode"] == "throughput") & (timings["arm"] == arm)]
+    if chosen.empty:
+        return {}
+    chosen = chosen[chosen["threads"] == chosen["threads"].max()]
+    sums = chosen.groupby(["batch", "round"])[["tokens", "seconds"]].sum()
+    rate = sums["tokens"] / sums["seconds"]
+    return {int(batch): rate.loc[batch] for batch in rate.index.get_level_values("batch").unique()}
+
+
+def best_batch(sizes: dict[int, pd.Series]) -> int:
+    """The batch size with the largest mean rate."""
+    return max(sizes, key=lambda size: geometric(sizes[size]).value)

@@ -46,6 +46,24 @@ def test_direction(package: str) -> None:
     assert {path: names for path, names in wrong.items() if names} == {}
 
 
+def test_checks_do_not_import_one_another() -> None:
+    """What two of them need lies beside them, so that a check can be added, changed or taken away alone."""
+    wrong = {
+        f"{path.name}: {node.module}"
+        for path in modules("auditor/checks")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("auditor.checks")
+    }
+    assert wrong == set()
+    below = {"comparing", "judged", "language", "measuring", "paying", "slicing", "timing", "tongues"}
+    users = {
+        f"{name}: auditor.checks"
+        for name in below
+        if "auditor.checks" in (ROOT / "auditor" / f"{name}.py").read_text(encoding="utf-8")
+    }
+    assert users == set()
+
+
 def test_only_app_and_pages_know_streamlit_and_only_state_knows_the_session() -> None:
     users = [path for path in modules("pages") if "st.session_state" in path.read_text(encoding="utf-8")]
     assert [str(path.relative_to(ROOT)) for path in users] in ([], ["pages/ui/state.py"])

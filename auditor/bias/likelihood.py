@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from auditor.check import AuditInput
-from auditor.items import check_items
+from auditor.items import answered, check_items
 from auditor.language import column, commonest_share, teacher_tokens
 from auditor.stats.bootstrap import Bootstrap, resample_means
 from auditor.stats.proportions import wilson
@@ -52,13 +52,7 @@ class LikelihoodScorer:
     @cached_property
     def arms(self) -> list[str]:
         """Teacher and arms whose every seed has likelihoods of the items."""
-        run = self.audit.run
-        names = (TEACHER, *self.audit.arms)
-        return [
-            a
-            for a in names
-            if self.audit.seeds(a) and all(run.prediction_path(a, s, "items").exists() for s in self.audit.seeds(a))
-        ]
+        return answered(self.audit)
 
     def logliks(self, arm: str) -> list[Floats]:
         """Log-likelihood in nats of each of the check's items, of each seed."""

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from auditor.bias.groups import positive_class
 from auditor.check import AuditInput
-from auditor.items import check_items
+from auditor.items import answered, check_items
 from auditor.stats.calibration import apply_temperature, fit_temperature
 from auditor.stats.proportions import wilson
 from distill.errors import DataError
@@ -75,9 +75,7 @@ class Scorer:
     @cached_property
     def arms(self) -> list[str]:
         """Teacher and arms whose every seed has predictions for the items."""
-        run = self.audit.run
-        names = (TEACHER, *self.audit.arms)
-        return [a for a in names if all(run.prediction_path(a, s, "items").exists() for s in self.audit.seeds(a))]
+        return answered(self.audit)
 
     def probabilities(self, arm: str) -> list[Floats]:
         """Probabilities ``(items, k)`` of each seed, temperature-scaled on dev so that a softer student does not look fairer.

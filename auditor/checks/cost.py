@@ -5,50 +5,24 @@ Cost = price book × measured throughput; the interval is that of the throughput
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-from pydantic import Field
-
 from auditor.check import AuditInput, check
-from auditor.checks.latency import best_batch
 from auditor.measuring import measured
 from auditor.paying import (
-    CHARACTERS_A_TOKEN,
-    Paid,
-    by_the_hour,
+    CostOptions,
+    PaidTexts,
     candidates_saving,
-    machine_price,
     paid_back,
     price_detail,
+    running_costs,
     saving,
-    token_price,
     training_hours,
 )
-from auditor.prices import PriceBook, PriceEntry, book_from_prices
-from auditor.stats.interval import Interval
-from auditor.timing import map_interval, throughput_rounds, tokens_per_text, usable
+from auditor.prices import book_from_prices
+from auditor.timing import map_interval, usable
 from auditor.types import CheckResult, Measure
-from distill.spec import Part
 from distill.store import TEACHER
-
-
-class CostOptions(Part):
-    """What is paid besides the machine."""
-
-    teacher_entry: str = Field("", description="Price book entry of the teacher, when it is an endpoint.")
-    output_tokens: float = Field(1.0, ge=0, description="Tokens an endpoint writes for one text.")
-    prompt_tokens: float = Field(0.0, ge=0, description="Tokens of the prompt around each text.")
-    per_human_label: float = Field(0.0, ge=0, description="USD for one human label that training used.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PaidTexts(Paid):
-    """What one model's texts cost; ``tokens`` of a text on average, None where nobody counted them."""
-
-    tokens: float | None
-    exact: bool
 
 
 @check(
@@ -78,35 +52,6 @@ def cost(audit: AuditInput, options: CostOptions) -> CheckResult:
             measures += _against_teacher(audit, arm, one, paid.get(TEACHER), options)
     found = candidates_saving("cost", audit.spec.candidate, measures, {**paid}, ("'{arm}'", "the teacher", "texts"))
     return CheckResult(name="cost", measures=tuple(measures), findings=tuple(found))
-
-
-def running_costs(
-    audit: AuditInput, timings: pd.DataFrame, book: PriceBook, options: CostOptions
-) -> dict[str, PaidTexts]:
-    """Cost of every model that was timed, and of a teacher that is paid by the token."""
-    entry, per_hour = machine_price(audit, book)
-    paid: dict[str, PaidTexts] = {}
-    for arm in [] if timings.empty else dict.fromkeys(timings["arm"]):
-        sizes = throughput_rounds(timings, arm)
-        if sizes:
-            rates, tokens = sizes[best_batch(sizes)], tokens_per_text(timings, arm)
-            cost = by_the_hour(rates, per_hour)
-            paid[arm] = PaidTexts(per_1k=cost, entry=entry, per_hour=per_hour, rates=rates, tokens=tokens, exact=True)
-    if options.teacher_entry:
-        others = {arm: one for arm, one in paid.items() if arm != TEACHER}
-        paid = {TEACHER: _by_the_token(audit, timings, book.entry(options.teacher_entry), options), **others}
-    return paid
-
-
-def _by_the_token(audit: AuditInput, timings: pd.DataFrame, entry: PriceEntry, options: CostOptions) -> PaidTexts:
-    """A teacher behind an endpoint: tokens read and written × price."""
-    read, written = token_price(entry)
-    counted = None if timings.empty else tokens_per_text(timings, str(timings["arm"].iloc[0]))
-    lengths = audit.test.frame["text"].str.len()
-    tokens = counted or max(1.0, float(lengths.mean()) / CHARACTERS_A_TOKEN)
-    value = (tokens + options.prompt_tokens) * read + options.output_tokens * written
-    fixed = Interval(value, value, value, len(lengths))
-    return PaidTexts(per_1k=fixed, entry=entry, per_hour=None, rates=None, tokens=tokens, exact=counted is not None)
 
 
 def _own(arm: str, paid: PaidTexts) -> list[Measure]:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from auditor.check import AuditInput, check
-from auditor.checks.lm_latency import answer_length
+from auditor.language import answer_length
 from auditor.measuring import bracket, measured
 from auditor.timing import geometric, geometric_ratio, map_interval
 from auditor.types import CheckResult, Finding, Measure

@@ -12,8 +12,8 @@ import numpy as np
 from pydantic import Field
 
 from auditor.check import AuditInput, check
-from auditor.checks.cost import CostOptions, running_costs
 from auditor.measuring import affordable, bracket, measured, teacher_probs, usable_arms
+from auditor.paying import CostOptions, running_costs
 from auditor.prices import book_from_prices
 from auditor.stats.bootstrap import bootstrap_mean
 from auditor.stats.interval import Interval

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from auditor.check import AuditInput, check
-from auditor.checks.cost import CostOptions, running_costs
 from auditor.comparing import retention
 from auditor.frontier import FrontierOptions, is_sweep, knee, pareto
 from auditor.measuring import bracket, has_teacher, measured, proportion, spoilt, usable_arms
+from auditor.paying import CostOptions, running_costs
 from auditor.prices import book_from_prices
 from auditor.stats.paired import paired_bootstrap
 from auditor.timing import latency_rounds, speedup, thread_counts, usable

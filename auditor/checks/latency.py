@@ -9,6 +9,7 @@ import pandas as pd
 from auditor.check import AuditInput, check
 from auditor.measuring import bootstrapped, bracket, measured
 from auditor.timing import (
+    best_batch,
     geometric,
     geometric_ratio,
     latency_rounds,
@@ -104,11 +105,6 @@ def _throughputs(timings: pd.DataFrame, arms: list[str], device: str) -> list[Me
                     measured("throughput_speedup", ratio, arm, unit="×", higher_is_better=True, versus=TEACHER)
                 )
     return measures
-
-
-def best_batch(sizes: dict[int, pd.Series]) -> int:
-    """The batch size with the largest mean rate."""
-    return max(sizes, key=lambda size: geometric(sizes[size]).value)
 
 
 def _findings(audit: AuditInput, measures: list[Measure]) -> list[Finding]:

@@ -21,9 +21,9 @@ from auditor.bias.likelihood import SIDES, LikelihoodScorer, SetOfPairs, oriente
 from auditor.bias.lm_choice_bias import bbq_measures
 from auditor.bias.lm_pairs import shares_of_women
 from auditor.bias.lm_sets import READERS, TITLES, as_rows, chosen
+from auditor.bias.measures import change_measures, gap_measures
 from auditor.bias.scoring import comparisons, nothing
 from auditor.check import AuditInput, check
-from auditor.checks.gender_bias import change_measures, gap_measures
 from auditor.language import compared
 from auditor.measuring import bootstrapped, control_of, finite, measured
 from auditor.stats.bootstrap import Bootstrap, ResampledMeans, resample_means

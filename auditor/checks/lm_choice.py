@@ -17,7 +17,7 @@ from auditor.bias.scoring import nothing
 from auditor.check import AuditInput, check
 from auditor.choice_sets import SETS, as_rows, chosen
 from auditor.comparing import share_change
-from auditor.items import check_items
+from auditor.items import answered, check_items
 from auditor.measuring import control_of, proportion, share
 from auditor.types import CheckResult, Finding, Measure, Severity
 from distill.errors import PackError
@@ -77,7 +77,7 @@ def items(spec: RunSpec, examples: Examples, options: ChoiceOptions) -> pd.DataF
 def lm_choice(audit: AuditInput, options: ChoiceOptions) -> CheckResult:
     """Accuracy of each set, field and all together; paired with teacher and control; agreement where no answer is known."""
     asked = check_items(audit.items, NAME)
-    arms = [arm for arm in (TEACHER, *audit.arms) if _answered(audit, arm)]
+    arms = answered(audit)
     if asked.empty or TEACHER not in arms:
         return CheckResult(name=NAME, skipped="no language model could be asked for the likelihood of the options")
     scored = {arm: _scored(audit, arm, asked) for arm in arms}
@@ -111,11 +111,6 @@ class Scored:
     right: Floats
     normed: Floats
     choice: Ints
-
-
-def _answered(audit: AuditInput, arm: str) -> bool:
-    seeds = audit.seeds(arm)
-    return bool(seeds) and all(audit.run.prediction_path(arm, seed, "items").exists() for seed in seeds)
 
 
 def _scored(audit: AuditInput, arm: str, asked: pd.DataFrame) -> Scored | None:

@@ -12,7 +12,6 @@ from typing import Any
 from pydantic import Field
 
 from auditor.check import AuditInput, check
-from auditor.checks.lm_latency import best_batch, token_rates, usable_tokens
 from auditor.measuring import measured
 from auditor.paying import (
     CHARACTERS_A_TOKEN,
@@ -28,7 +27,7 @@ from auditor.paying import (
 )
 from auditor.prices import book_from_prices
 from auditor.stats.interval import Interval
-from auditor.timing import map_interval
+from auditor.timing import best_batch, map_interval, token_rates, usable_tokens
 from auditor.types import CheckResult, Measure
 from distill.plugins import GENERATION
 from distill.spec import Part

@@ -8,11 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from auditor.check import AuditInput, check
-from auditor.checks.languages import UNKNOWN, LanguagesOptions, detect
 from auditor.comparing import share_change
 from auditor.language import answers, compared, resampled
 from auditor.measuring import bootstrapped, proportion, share
 from auditor.stats.text import distinct_share, repeated_share
+from auditor.tongues import UNKNOWN, LanguagesOptions, detect
 from auditor.types import CheckResult, Finding, Measure
 from distill.errors import DataError
 from distill.plugins import GENERATION

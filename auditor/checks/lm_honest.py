@@ -21,7 +21,7 @@ from auditor.bias.lm_sets import by_content
 from auditor.bias.scoring import nothing
 from auditor.check import AuditInput, check
 from auditor.comparing import share_change
-from auditor.items import check_items
+from auditor.items import answered, check_items
 from auditor.measuring import bootstrapped, proportion, share
 from auditor.stats.bootstrap import Bootstrap, ResampledMeans, resample_means
 from auditor.types import CheckResult, Finding, Measure
@@ -111,12 +111,7 @@ def _beginnings(path: Path, language: str, count: int) -> list[dict[str, Any]]:
 def lm_honest(audit: AuditInput, options: HonestOptions) -> CheckResult:
     """Rates by gender, their gap, and the paired change against the teacher, in each language with a list of words."""
     asked = check_items(audit.items, NAME)
-    run = audit.run
-    arms = [
-        arm
-        for arm in (TEACHER, *audit.arms)
-        if audit.seeds(arm) and all(run.prediction_path(arm, s, "items").exists() for s in audit.seeds(arm))
-    ]
+    arms = answered(audit)
     if asked.empty or TEACHER not in arms:
         return CheckResult(name=NAME, skipped="no language model could be asked to continue HONEST's beginnings")
     measures: list[Measure] = []
@@ -191,9 +186,8 @@ def _measures(
         more: dict[str, Any] = {"higher_is_better": False}
         measures.append(proportion("hurtful_rate", mine, arm, clusters=clusters, group=group, **settings, **more))
         for gender, side in (("female", female), ("male", ~female)):
-            name = f"{group}, gender={gender}"
-            about = mine[:, side], arm
-            measures.append(proportion("hurtful_rate", *about, clusters=clusters[side], group=name, **settings, **more))
+            of: dict[str, Any] = {"clusters": clusters[side], "group": f"{group}, gender={gender}", **settings, **more}
+            measures.append(proportion("hurtful_rate", mine[:, side], arm, **of))
         if several:
             mean = mine.mean(axis=0)
             table = np.stack([mean * female, female.astype(float), mean * ~female, (~female).astype(float)])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from auditor.check import AuditInput, check
-from auditor.checks.languages import LanguagesOptions, in_words, large, mix, worse_elsewhere
 from auditor.language import column, resampled, usable_writers
 from auditor.measuring import bootstrapped
+from auditor.tongues import LanguagesOptions, in_words, large, mix, worse_elsewhere
 from auditor.types import CheckResult, Finding, Measure
 from distill.errors import DataError
 from distill.plugins import GENERATION

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from auditor.check import AuditInput, check
+from auditor.language import answer_length
 from auditor.measuring import bootstrapped, bracket, measured
-from auditor.timing import geometric, geometric_ratio, percentile, speedup
+from auditor.timing import best_batch, geometric, geometric_ratio, percentile, speedup, token_rates, usable_tokens
 from auditor.types import CheckResult, Finding, Measure, Severity
 from distill.plugins import GENERATION, NoOptions
 from distill.store import TEACHER
@@ -51,38 +52,6 @@ def lm_latency(audit: AuditInput, options: NoOptions) -> CheckResult:
             measures += _alone(audit, here, None, length, f"{device}, {threads} threads")
     measures += _throughputs(timings, device)
     return CheckResult(name=NAME, measures=tuple(measures), findings=tuple(_findings(audit, measures)))
-
-
-def usable_tokens(timings: pd.DataFrame) -> pd.DataFrame:
-    """Only rows with a positive, finite number of seconds and of tokens."""
-    if timings.empty or "tokens" not in timings:
-        return timings.iloc[:0]
-    seconds, tokens = (timings[name].to_numpy(dtype=np.float64) for name in ("seconds", "tokens"))
-    chosen: pd.DataFrame = timings[np.isfinite(seconds) & (seconds > 0) & (tokens > 0)]
-    return chosen
-
-
-def answer_length(audit: AuditInput) -> float:
-    """Mean tokens of the teacher's test answers, at least 1: the answer that speed-ups speak of."""
-    if not audit.seeds(TEACHER):
-        return 1.0
-    return max(1.0, float(audit.outputs(TEACHER, 0)["answer_tokens"].mean()))
-
-
-def token_rates(timings: pd.DataFrame, arm: str) -> dict[int, pd.Series]:
-    """Tokens a second of each round, by batch size, at the largest thread count."""
-    chosen = timings[(timings["mode"] == "throughput") & (timings["arm"] == arm)]
-    if chosen.empty:
-        return {}
-    chosen = chosen[chosen["threads"] == chosen["threads"].max()]
-    sums = chosen.groupby(["batch", "round"])[["tokens", "seconds"]].sum()
-    rate = sums["tokens"] / sums["seconds"]
-    return {int(batch): rate.loc[batch] for batch in rate.index.get_level_values("batch").unique()}
-
-
-def best_batch(sizes: dict[int, pd.Series]) -> int:
-    """The batch size with the largest mean rate."""
-    return max(sizes, key=lambda size: geometric(sizes[size]).value)
 
 
 def _rounds(alone: pd.DataFrame, mode: str, arm: str) -> pd.Series:

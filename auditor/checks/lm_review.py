@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from auditor.check import AuditInput, check
-from auditor.checks.review import (
+from auditor.judged import (
     ReviewOptions,
     agreement_measures,
     earlier_finding,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from auditor.check import AuditInput, check
-from auditor.checks.languages import LanguagesOptions, detect
 from auditor.slicing import Mask, SlicesOptions, by_value, judged
+from auditor.tongues import LanguagesOptions, detect
 from auditor.types import CheckResult
 from distill.types import Ints, Strings
 

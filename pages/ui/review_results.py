@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from auditor.checks.review import overconfident
+from auditor.judged import overconfident
 from auditor.review.agreement import Agreements, agreements
 from auditor.review.frame import load_frame
 from auditor.review.outcome import Outcome, Rate, earlier_rounds, earlier_sentence, lot_sentence, outcome

@@ -14,8 +14,8 @@ from scipy.stats import ks_2samp
 
 from auditor.check import CHECKS, AuditInput
 from auditor.checks.contamination import ContaminationOptions
-from auditor.checks.languages import LanguagesOptions, detect
 from auditor.checks.personal_data import PersonalDataOptions
+from auditor.tongues import LanguagesOptions, detect
 from auditor.types import CheckResult
 from distill.data import presidio
 from distill.data.personal import find_by
@@ -185,7 +185,7 @@ def test_label_drift_is_of_what_the_teacher_said_and_not_of_what_people_made_of_
     path = run.folder / "labels.parquet"
     frame = read_frame(path)
     frame["label"] = 0
-    write_frame(frame, path)
+    write_frame(path, frame)
     assert value(result(run, "drift"), "label_drift", None) == before
 
 

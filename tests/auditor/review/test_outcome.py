@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import hypergeom
 from sklearn.metrics import cohen_kappa_score
 
-from auditor.checks.review import earlier_finding, overconfident
+from auditor.judged import earlier_finding, overconfident
 from auditor.review.agreement import agreements, ratings
 from auditor.review.outcome import (
     Lot,

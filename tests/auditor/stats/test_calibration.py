@@ -179,7 +179,7 @@ def test_bad_bins_and_labels_are_refused() -> None:
     with pytest.raises(ValueError, match="bins"):
         _ece([[0.5, 0.5]], [0], bins=0)
     with pytest.raises(ValueError, match="binning"):
-        _ece([[0.5, 0.5]], [0], binning="wide")  # type: ignore[arg-type]
+        _ece([[0.5, 0.5]], [0], binning="wide")
     with pytest.raises(ValueError, match="labels"):
         brier_items([[0.5, 0.5]], [0, 1])
     with pytest.raises(ValueError, match="no items"):
