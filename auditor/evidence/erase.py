@@ -171,19 +171,20 @@ def _forget_edits(session: Session, run: Run, row_id: str) -> None:
 
 
 def _blank(path: Path, row_id: str, text: str) -> None:
-    """Blank what a file knows of the text: by row id, and for the checks' own sentences by the row id in their meta."""
+    """Blank what a file knows of the row: by its id, and for the checks' own sentences by the id in their meta or by the text. Another row
+    with the same text is somebody else's, and its leaf in the sealed tree stays what it is."""
     if not path.exists():
         return
     frame = read_frame(path)
     hit = pd.Series(False, index=frame.index)
     if "row_id" in frame.columns:
-        hit |= frame["row_id"] == row_id
+        hit |= pd.Series(source_rows(frame), index=frame.index, dtype=object) == row_id
         if path.name == "corrections.parquet":  # of several answers to one prompt each has an edit of its own
             hit |= frame["row_id"].astype(str).str.startswith(f"{row_id}/")
+    elif text != BLANK:
+        hit |= frame["text"] == text
     if "meta" in frame.columns:
         hit |= frame["meta"].str.contains(f'"row_id": "{row_id}"', regex=False)
-    if "text" in frame.columns and text != BLANK:
-        hit |= frame["text"] == text
     for column in ("text", "pair", "content_id", "raw_answer", "answer", "teacher_answer"):
         if column in frame.columns:
             frame.loc[hit, column] = BLANK

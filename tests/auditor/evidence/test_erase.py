@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from auditor.audit import audit_run
 from auditor.evidence import erase as erasing
 from auditor.evidence.bundle import make_bundle
 from auditor.evidence.erase import erase, unfinished
@@ -18,7 +19,7 @@ from distill import jobs
 from distill.db import open_database
 from distill.errors import DataError
 from distill.store import Run
-from distill.types import Examples
+from distill.types import Examples, read_frame
 from distill.workspace import Workspace
 from tests.fakes import RUN_ID, make_fake_run
 from tests.fakes_generation import make_fake_generation_run
@@ -153,3 +154,19 @@ def test_answers_of_a_language_model_go_with_their_prompt_whatever_stops_it(
         erase(workspace, run, row, "Ada", "the person asked")
     erase(workspace, run, row, "Ada", "the person asked")
     assert failed(verify_run(workspace, run)) == [] and unfinished(run, entries(workspace, run.id)) == []
+
+
+def test_another_row_with_the_same_text_keeps_its_answer(tmp_path: Path) -> None:
+    run = make_fake_generation_run(tmp_path, n_pool=12, n_test=10, n_dev=5)
+    examples, labels = run.examples, read_frame(run.folder / "labels.parquet")
+    frame = examples.frame.copy()
+    row, twin = str(frame.loc[frame["split"] == "test", "row_id"].iloc[0]), str(labels["row_id"].iloc[0])
+    frame.loc[frame["row_id"] == row, "text"] = frame.loc[frame["row_id"] == twin, "text"].iloc[0]
+    Examples(frame, examples.labels).write(run.folder / "examples.parquet")
+    workspace = Workspace(tmp_path).made()
+    audit_run(run)
+    run.write_manifest()
+    seal(workspace, run)
+    erase(workspace, run, row, "Ada", "the person asked")
+    assert read_frame(run.folder / "labels.parquet")["answer"].iloc[0] == labels["answer"].iloc[0]
+    assert failed(verify_run(workspace, run)) == []
