@@ -104,6 +104,11 @@ def restore(source: Path, workspace: Workspace, force: bool = False) -> Summary:
         raise StoreError(
             f"The workspace {workspace.root} is not empty.", hint="Set HEIRLOOM_HOME to a new folder, or use --force."
         )
+    if not force and _is_elsewhere(database, workspace) and database.exists():
+        raise StoreError(
+            f"The database {database} is there already, perhaps of another workspace.",
+            hint="Set HEIRLOOM_DATABASE_URL to a new file, or use --force, which sets it aside.",
+        )
     if LocalExecutor().alive(workspace):
         raise StoreError("A run is going on in this workspace.", hint="Cancel it, or wait for its end.")
     if database.parent.exists() and not os.access(database.parent, os.W_OK):
@@ -137,6 +142,11 @@ def _sqlite_file(workspace: Workspace) -> Path:
             hint="Use the server's own backup (pg_dump) and copy the workspace folder beside it.",
         )
     return Path(url.database)
+
+
+def _is_elsewhere(database: Path, workspace: Workspace) -> bool:
+    """True for a database file outside the workspace."""
+    return not database.resolve().is_relative_to(workspace.root.resolve())
 
 
 def _files(workspace: Workspace, with_cache: bool) -> Iterator[tuple[Path, str]]:
@@ -278,7 +288,7 @@ def _move_aside(workspace: Workspace) -> Path | None:
         and (path.is_file() or any(path.iterdir()))
     }
     database = _sqlite_file(workspace).resolve()
-    if not database.is_relative_to(workspace.root.resolve()):
+    if _is_elsewhere(database, workspace):
         found |= {path: f"database/{path.name}" for path in _with_logs(database) if path.exists()}
     if not found:
         return None

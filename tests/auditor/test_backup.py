@@ -128,6 +128,9 @@ def test_a_database_elsewhere_is_restored_to_where_it_is(
     backup(new, tmp_path / "second.zip")
     names = zipfile.ZipFile(tmp_path / "second.zip").namelist()
     assert [name for name in names if "db" in name] == ["heirloom.db"]
+    if not inside:
+        with pytest.raises(StoreError, match="perhaps of another workspace"):
+            restore(tmp_path / "all.zip", Workspace(tmp_path / "third").made())
     done = restore(tmp_path / "all.zip", new, force=True)
     assert [job.run_id for job in jobs.jobs(new)] == ["run-1"]
     assert not (new.root / "heirloom.db").exists()
