@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+from distill.errors import StoreError
 from distill.files import read_json, write_json
 
 
@@ -26,7 +27,10 @@ def is_alive(pid: int, started: float) -> bool:
 
 def recorded_alive(path: Path) -> bool:
     """True when ``path`` holds the record of a process that still lives."""
-    if not path.exists():
-        return False
-    record = read_json(path)
+    try:
+        record = read_json(path)
+    except StoreError:
+        if path.exists():
+            raise
+        return False  # there is none, or its process has just ended and taken it away
     return is_alive(int(record["pid"]), float(record["started"]))

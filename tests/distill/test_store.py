@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from distill import events
-from distill.errors import SpecError
+from distill.errors import SpecError, StoreError
 from distill.files import read_json, write_text
+from distill.process import record_process
 from distill.spec import parse_spec
 from distill.store import Run
 from distill.workspace import Workspace
@@ -62,3 +64,20 @@ def test_an_event_after_a_torn_line_is_read(tmp_path: Path) -> None:
         ("queued", "eve"),
     ]
     assert log.read_bytes().count(b"\n") == 4
+
+
+def test_a_record_that_goes_while_it_is_looked_at_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(Workspace(tmp_path).made())
+    path = run.folder / "process.json"
+    write_text(path, "{half")
+    with pytest.raises(StoreError, match="damaged"):
+        run.status()
+    record_process(path)
+    assert run.status() == "running"
+
+    def just_ended(asked: Path) -> Any:
+        asked.unlink()
+        return read_json(asked)
+
+    monkeypatch.setattr("distill.process.read_json", just_ended)
+    assert run.status() == "interrupted"
