@@ -1,4 +1,4 @@
-"""Heirloom in the browser: finds the pages, builds the navigation and the frame, applies the role gate; nothing else."""
+"""Heirloom in the browser: finds the pages, builds the navigation and hands each page to its frame, which applies the role gate; nothing else."""
 
 from __future__ import annotations
 

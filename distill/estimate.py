@@ -163,21 +163,26 @@ def _parameters(path: Path) -> int:
     return total
 
 
-def teacher_shape(spec: RunSpec) -> Shape | None:
-    """The teacher's shape; None when it is a file of predictions or elsewhere; BERT-base when it has to be fetched first."""
+def teacher_shape(spec: RunSpec, runs: Path) -> Shape | None:
+    """The teacher's shape, ``runs`` being where a student of an earlier run would lie; None when it is a file of predictions or elsewhere; BERT-base when it has to be fetched first."""
     if spec.teacher.kind == "predictions" or spec.teacher.kind in REMOTE:
         return None
-    return known_teacher(spec.teacher) or BASE
+    return known_teacher(spec.teacher, runs) or BASE
 
 
-def known_teacher(teacher: TeacherSpec) -> Shape | None:
+def known_teacher(teacher: TeacherSpec, runs: Path | None = None) -> Shape | None:
     """The shape of a teacher that is a model on this machine; None where it has to be fetched first or is no model here."""
     options = teacher.options
     if teacher.kind == "predictions" or teacher.kind in REMOTE:
         return None
     if teacher.kind == "student":
-        named = Workspace.default().runs / str(options.get("run")) / "arms" / str(options.get("arm"))
-        return shape_of(str(named / str(options.get("seed")) / "model"))
+        from distill.teachers.student import StudentOptions, student_card
+
+        try:
+            card = student_card(runs or Workspace.default().runs, StudentOptions.model_validate(options))
+        except HeirloomError:
+            return None
+        return shape_of(str(card.model_dir))
     return shape_of(str(options.get("source") or options.get("base") or ""))
 
 
@@ -190,23 +195,23 @@ def student_shape(student: StudentSpec, teacher: Shape | None) -> Shape:
     return base.with_layers(min(layers, base.layers))
 
 
-def estimate(spec: RunSpec, cache: Path, splits: dict[str, int], words: float, items: int = ITEMS) -> Estimate:
+def estimate(spec: RunSpec, workspace: Workspace, splits: dict[str, int], words: float, items: int = ITEMS) -> Estimate:
     """What ``spec`` needs on this machine.
 
     Args:
         spec: the run.
-        cache: the workspace's cache folder, where the rates lie.
+        workspace: where it would lie; its cache has the rates.
         splits: rows of each split, from the data report.
         words: median words of a text (of both texts of a pair together).
         items: sentences that the checks will ask for.
     """
-    rates, measured = read_rates(cache)
+    rates, measured = read_rates(workspace.cache)
     tokens = min(float(spec.signals.max_tokens), TOKENS_PER_WORD * words + SPECIAL_TOKENS)
     written = 0  # tokens of one answer, at most
     if spec.task == LANGUAGE_MODELS:
         written = spec.asking.max_new_tokens
         tokens = min(float(spec.asking.max_prompt_tokens), TOKENS_PER_WORD * words + CHAT_TOKENS) + written
-    teacher = teacher_shape(spec)
+    teacher = teacher_shape(spec, workspace.runs)
     asks = any("signals" in ARMS.get(arm.kind).needs for arm in spec.arms) or spec.review.required
     labels = min(spec.signals.max_labels, splits.get("pool", 0)) if asks else 0
     models = _models(spec, teacher)

@@ -15,8 +15,9 @@ import psutil
 
 from distill.endpoint.outlook import REMOTE, look, options_of, outlook_of
 from distill.errors import HeirloomError, nearest
-from distill.estimate import ITEMS, Estimate, estimate, gguf_file, local_folder, shape_of, teacher_shape
+from distill.estimate import ITEMS, Estimate, Shape, estimate, gguf_file, local_folder, shape_of, teacher_shape
 from distill.files import canonical_json
+from distill.model_files import has_tokenizer
 from distill.plugins import ARMS
 from distill.spec import LANGUAGE_MODELS, ArmSpec, DataSpec, FileSource, RunSpec
 from distill.teachers.base import model_labels
@@ -68,12 +69,13 @@ def preflight(spec: RunSpec, workspace: Workspace, *, items: int = ITEMS) -> Pre
         return Preflight(found)
     examples = data.examples
     found += _about_data(data, spec)
-    found += list(_guarded(lambda: _about_teacher(spec, examples)))
+    found += list(_guarded(lambda: _about_teacher(spec, workspace, examples)))
+    shape = teacher_shape(spec, workspace.runs)
     for arm in spec.arms:
-        found += list(_guarded(lambda arm=arm: _about_arm(spec, arm, examples)))  # type: ignore[misc]
+        found += list(_guarded(lambda arm=arm: _about_arm(spec, arm, examples, shape)))  # type: ignore[misc]
     found += list(_about_audit(spec, examples))
     splits = {str(name): int(n) for name, n in examples.frame["split"].value_counts().items()}
-    needed = estimate(spec, workspace.cache, splits, _median_words(data.report), items)
+    needed = estimate(spec, workspace, splits, _median_words(data.report), items)
     if spec.teacher.kind in REMOTE:
         found += list(_guarded(lambda: _about_endpoint(spec, needed, splits, _median_words(data.report), items)))
     if spec.task == LANGUAGE_MODELS:
@@ -176,18 +178,15 @@ def _cut_texts(report: dict[str, Any], spec: RunSpec) -> Iterator[PreflightItem]
 # -- teacher and arms ---------------------------------------------------------------------------------------------------
 
 
-def _about_teacher(spec: RunSpec, examples: Examples) -> Iterator[PreflightItem]:
+def _about_teacher(spec: RunSpec, workspace: Workspace, examples: Examples) -> Iterator[PreflightItem]:
     kind, options = spec.teacher.kind, spec.teacher.options
     if kind in REMOTE:
         return
     if kind == "student":
-        here = Workspace.default().runs / str(options["run"]) / "arms" / str(options["arm"]) / str(options["seed"])
-        if (here / "model" / "config.json").exists():
-            yield PreflightItem("ok", f"The teacher is the student '{options['arm']}' of run {options['run']}.")
-        else:
-            yield PreflightItem(
-                "fail", f"Run {options['run']} has no such student.", "Finish that run, or name an arm and seed of it."
-            )
+        from distill.teachers.student import StudentOptions, student_card
+
+        student_card(workspace.runs, StudentOptions.model_validate(options))
+        yield PreflightItem("ok", f"The teacher is the student '{options['arm']}' of run {options['run']}.")
         return
     if kind == "predictions":
         yield from _predictions(str(options["path"]), options, examples, "The teacher's file")
@@ -244,7 +243,7 @@ def _model(source: str, examples: Examples, who: str, *, classifier: bool) -> It
             "Pickle weights are refused: save the model again with save_pretrained.",
         )
         return
-    if not any((folder / name).exists() for name in _TOKENIZERS):
+    if not has_tokenizer(folder):
         yield PreflightItem("fail", f"{who} in {source} has no tokenizer.", "Copy tokenizer.json into the directory.")
         return
     if classifier and examples.labels:
@@ -261,16 +260,6 @@ def _model(source: str, examples: Examples, who: str, *, classifier: bool) -> It
         yield PreflightItem("ok", f"{who} and the data have the same labels{order}.")
         return
     yield PreflightItem("ok", f"{who} '{source}' is on this machine.")
-
-
-_TOKENIZERS = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-)
 
 
 def _predictions(path: str, options: dict[str, Any], examples: Examples, who: str) -> Iterator[PreflightItem]:
@@ -295,12 +284,11 @@ def _predictions(path: str, options: dict[str, Any], examples: Examples, who: st
         yield PreflightItem("ok", f"{who} answers all {len(test):,} test rows.")
 
 
-def _about_arm(spec: RunSpec, arm: ArmSpec, examples: Examples) -> Iterator[PreflightItem]:
+def _about_arm(spec: RunSpec, arm: ArmSpec, examples: Examples, teacher: Shape | None) -> Iterator[PreflightItem]:
     """What an arm needs and what the run has; a gap skips the arm, or fails the run when it is the candidate."""
     bad: State = "fail" if arm.name == spec.candidate else "warn"
     outcome = "the run cannot be judged" if bad == "fail" else "it will be skipped"
     needs = ARMS.get(arm.kind).needs
-    teacher = teacher_shape(spec)
     if arm.kind == "given":
         if arm.options.get("predictions"):
             yield from _predictions(str(arm.options["predictions"]), arm.options, examples, f"The file of '{arm.name}'")

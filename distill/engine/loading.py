@@ -28,19 +28,12 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICA
 from distill.engine import prune
 from distill.errors import ModelError, StoreError, UnsafeModelError
 from distill.files import file_digest, part_of, read_json, tree_digest
+from distill.model_files import has_tokenizer
 
 PACK = "pack:"
 PRECISION_KEY = "heirloom_precision"  # in the configuration of a model that is stored, asked and timed in another precision than fp32
 _WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "README.md"]
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
-_TOKENIZERS = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-)
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 
 transformers_logging.set_verbosity_error()
@@ -102,7 +95,7 @@ def load_classifier(
     """
     folder = resolve(source, revision)
     config = safe_config(folder, source)
-    if not any((folder / name).exists() for name in _TOKENIZERS):
+    if not has_tokenizer(folder):
         raise ModelError(
             f"The model in {source} has no tokenizer.",
             hint="Copy tokenizer.json (and tokenizer_config.json) of the model it was made from into that directory.",

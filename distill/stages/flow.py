@@ -62,7 +62,7 @@ def run_stages(context: StageContext, *, until: Stage = "timings", items: Items 
 
 
 def _write_items(context: StageContext, items: Items) -> None:
-    """Put the sentences of the checks where audit and predictions find them; an equal file is left alone."""
+    """Put the sentences of the checks where audit and predictions find them; these ask anew only when the content differs."""
     if items is None:
         return
     frame = items(context.run.examples) if callable(items) else items

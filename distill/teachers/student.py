@@ -10,7 +10,7 @@ from pydantic import Field
 from distill.errors import ModelError
 from distill.plugins import StageContext, Teacher, teacher
 from distill.spec import Part
-from distill.store import Run
+from distill.store import ModelCard, Run
 from distill.teachers.base import ModelTeacher, teacher_card
 
 KIND = "student"
@@ -31,9 +31,16 @@ def student(context: StageContext, options: Any) -> Teacher:
     Raises:
         ModelError: the earlier run is gone or is this one, or the student has no model.
     """
-    runs = context.run.folder.parent
     if options.run == context.run.id:
         raise ModelError("A run cannot be taught by its own student.", hint="Name an earlier run.")
+    card = student_card(context.run.folder.parent, options)
+    known: dict[str, Any] = {"id": f"{options.run}/{options.arm}/{options.seed}", "licence": card.licence}
+    made = teacher_card(Path(str(card.model_dir)), KIND, labels=context.run.examples.labels, **known)
+    return ModelTeacher(made, context.spec.signals)
+
+
+def student_card(runs: Path, options: StudentOptions) -> ModelCard:
+    """The card of the student among ``runs``, its model directory there; raises ModelError when the run or the model is missing."""
     earlier = Run(runs / options.run)
     if not (earlier.folder / "spec.yaml").exists():
         raise ModelError(
@@ -46,6 +53,4 @@ def student(context: StageContext, options: Any) -> Teacher:
             f"Run {options.run} has no model of the arm '{options.arm}', seed {options.seed}.",
             hint="Finish that run, or name an arm and seed that it made.",
         )
-    known: dict[str, Any] = {"id": f"{options.run}/{options.arm}/{options.seed}", "licence": card.licence}
-    made = teacher_card(Path(card.model_dir), KIND, labels=context.run.examples.labels, **known)
-    return ModelTeacher(made, context.spec.signals)
+    return card

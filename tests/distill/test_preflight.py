@@ -127,15 +127,16 @@ def test_shapes_are_read_without_torch(base: Path) -> None:
 def test_measured_rates_replace_the_defaults_and_a_damaged_file_is_no_harm(tmp_path: Path, base: Path) -> None:
     from distill.estimate import _machine
 
-    assert read_rates(tmp_path) == (DEFAULT_RATES, False)
-    write_json(tmp_path / "rates.json", {_machine(): {"label": 5.0}})
-    assert read_rates(tmp_path) == ({**DEFAULT_RATES, "label": 5.0}, True)
+    home = Workspace(tmp_path).made()
+    assert read_rates(home.cache) == (DEFAULT_RATES, False)
+    write_json(home.cache / "rates.json", {_machine(): {"label": 5.0}})
+    assert read_rates(home.cache) == ({**DEFAULT_RATES, "label": 5.0}, True)
     slow = tiny_spec(tmp_path, teacher={"kind": "fine_tuned", "options": {"base": str(base)}})
     splits = {"train": 100, "pool": 1000, "dev": 10, "test": 10}
-    slowed = estimate(slow, tmp_path, splits, 10)
-    (tmp_path / "rates.json").write_text("{half", encoding="utf-8")
-    assert read_rates(tmp_path) == (DEFAULT_RATES, False)
-    assert slowed.parts["labels"] > 100 * estimate(slow, tmp_path, splits, 10).parts["labels"]
+    slowed = estimate(slow, home, splits, 10)
+    (home.cache / "rates.json").write_text("{half", encoding="utf-8")
+    assert read_rates(home.cache) == (DEFAULT_RATES, False)
+    assert slowed.parts["labels"] > 100 * estimate(slow, home, splits, 10).parts["labels"]
 
 
 def answers(y: np.ndarray, right: float, seed: int = 0) -> np.ndarray:

@@ -26,7 +26,7 @@ def test_a_ready_spec_reads_back_as_itself(path: Path) -> None:
     spec = load_spec(path)
     assert spec_from_yaml(spec.to_yaml()) == spec
     assert spec.candidate in [arm.name for arm in spec.arms]
-    assert estimate(spec, Path("nowhere"), {"train": 10, "pool": 10, "dev": 10, "test": 10}, 12).seconds > 0
+    assert estimate(spec, Workspace(Path("nowhere")), {"train": 10, "pool": 10, "dev": 10, "test": 10}, 12).seconds > 0
 
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)

@@ -82,7 +82,7 @@ def test_a_language_model_over_the_network(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_estimate_is_of_the_size_of_the_bill(tmp_path: Path) -> None:
     spec = _spec(tmp_path, "http://127.0.0.1:9/v1", usd_per_million_in=1e6)
-    found = estimate(spec, tmp_path, {"pool": 100, "dev": 0, "test": 0}, 10, items=0)
+    found = estimate(spec, Workspace(tmp_path), {"pool": 100, "dev": 0, "test": 0}, 10, items=0)
     # the fault server counts four characters a token too: a prompt of some 300 characters and its JSON
     assert 100 * 50 < found.spend < 100 * 150
 
