@@ -12,12 +12,13 @@ import numpy as np
 from pydantic import Field
 
 from auditor.check import AuditInput, check
+from auditor.comparing import FEW, too_alike
 from auditor.measuring import affordable, bracket, measured, teacher_probs, usable_arms
 from auditor.paying import CostOptions, running_costs
 from auditor.prices import book_from_prices
 from auditor.stats.bootstrap import bootstrap_mean
 from auditor.stats.interval import Interval
-from auditor.stats.paired import paired_bootstrap
+from auditor.stats.paired import PairedBootstrap, paired_bootstrap
 from auditor.timing import map_interval, usable
 from auditor.types import CheckResult, Finding, Measure
 from distill.errors import SpecError, nearest
@@ -59,11 +60,16 @@ def error_cost(audit: AuditInput, options: ErrorCostOptions) -> CheckResult:
     measures: list[Measure] = []
     for arm, usd in paid.items():
         errors = bootstrap_mean(usd, resamples=resamples, seed=seed).interval()
+        if (
+            errors.width == 0
+        ):  # no error, or the same one everywhere: resampling cannot see what the sample does not hold
+            errors = Interval(errors.value, math.nan, math.nan, errors.n)
         measures.append(measured("error_cost_per_1k", errors, arm, **common))
         if arm != TEACHER:
-            pair = paired_bootstrap(paid[TEACHER], usd, resamples=resamples, seed=seed).difference.interval()
-            measures.append(measured("error_cost_difference", pair, arm, versus=TEACHER, **common))
-            measures += _saving(arm, paid[TEACHER], usd, running, resamples, seed)
+            pair = paired_bootstrap(paid[TEACHER], usd, resamples=resamples, seed=seed)
+            apart, few = _bounded(pair.difference.interval(), pair)
+            measures.append(measured("error_cost_difference", apart, arm, versus=TEACHER, detail=few, **common))
+            measures += _saving(arm, pair, running)
         if arm in running:
             detail = {"running": running[arm].value, "errors": errors.value}
             measures.append(measured("total_cost_per_1k", added(errors, running[arm]), arm, detail=detail, **common))
@@ -96,13 +102,17 @@ def added(first: Interval, second: Interval) -> Interval:
     return Interval(value, low, high, first.n)
 
 
-def _saving(
-    arm: str, teacher: Floats, mine: Floats, running: dict[str, Interval], resamples: int, seed: int
-) -> list[Measure]:
+def _bounded(found: Interval, pair: PairedBootstrap) -> tuple[Interval, dict[str, Any]]:
+    """``found`` without bounds, and why, where so few answers cost otherwise than the teacher's that resampling them says too little."""
+    if pair.discordant >= FEW:
+        return found, {}
+    return Interval(found.value, math.nan, math.nan, found.n), too_alike(pair.discordant, "answers of another cost")
+
+
+def _saving(arm: str, pair: PairedBootstrap, running: dict[str, Interval]) -> list[Measure]:
     """Saved % of running and errors together, both models on the same resampled rows; none where running has no price."""
     if arm not in running or TEACHER not in running:
         return []
-    pair = paired_bootstrap(teacher, mine, resamples=resamples, seed=seed)
     base, own = running[TEACHER].value, running[arm].value
     if pair.reference.value + base <= 0:
         return []
@@ -110,8 +120,8 @@ def _saving(
     with np.errstate(divide="ignore", invalid="ignore"):
         draws = 100 * (1 - (pair.candidate.draws + own) / (pair.reference.draws + base))
     low, high = np.quantile(draws, [0.025, 0.975]) if np.isfinite(draws).all() else (math.nan, math.nan)
-    interval = Interval(value, float(low), float(high), pair.n)
-    return [measured("total_cost_saving", interval, arm, unit="%", versus=TEACHER, higher_is_better=True)]
+    interval, few = _bounded(Interval(value, float(low), float(high), pair.n), pair)
+    return [measured("total_cost_saving", interval, arm, unit="%", versus=TEACHER, higher_is_better=True, detail=few)]
 
 
 def _running(audit: AuditInput) -> dict[str, Interval]:
@@ -132,6 +142,8 @@ def _findings(audit: AuditInput, measures: list[Measure]) -> list[Finding]:
     cheaper = change.high is not None and change.high < 0
     word = "more" if change.value > 0 else "less"
     apart = "" if dearer or cheaper else " The interval holds 0: no difference is shown."
+    if change.low is None:
+        apart = " Too few answers cost otherwise for an interval."
     return [
         Finding(
             check="error_cost",

@@ -62,7 +62,7 @@ def test_what_was_measured_once_is_no_count() -> None:
 
 
 def test_only_counts_of_a_run_are_gated_without_bounds(tmp_path: Path) -> None:
-    report = audit_run(make_fake_run(tmp_path))
+    report = audit_run(make_fake_run(tmp_path, n_test=40, arms=["distilled"], seeds=(1,)))
     bare = {m.name for m in report.measures if m.counted}
     assert bare == {"size_bytes", "parameters", "compression", "parameters_removed"}
 
