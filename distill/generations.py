@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from filelock import FileLock
+
 from distill import jobs
 from distill.errors import HeirloomError, ModelError
 from distill.spec import RunSpec, StudentSpec, TeacherSpec, parse_spec
@@ -68,8 +70,12 @@ def children(workspace: Workspace, run: Run) -> list[Run]:
 
 def queue_next(workspace: Workspace, run: Run) -> Run | None:
     """Queue the generation after a finished ``run`` when its spec asks for one that is not there; returns it."""
-    if run.spec.generations < 2 or children(workspace, run):
+    if run.spec.generations < 2:
         return None
-    made = RunStore(workspace).create(next_spec(run, run.spec.generations - 1))
+    # the runner queues it when the run is complete, and so does whoever waits for that at the command line: one of them is first
+    with FileLock(run.folder / ".next.lock"):
+        if children(workspace, run):
+            return None
+        made = RunStore(workspace).create(next_spec(run, run.spec.generations - 1))
     jobs.enqueue(workspace, made, by="generations", priority=1)  # a chain goes on before what was queued meanwhile
     return made

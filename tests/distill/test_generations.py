@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from distill import generations
 from distill.arms.iterative import gained
 from distill.errors import ModelError, SpecError
+from distill.estimate import teacher_shape
 from distill.generations import children, next_spec, queue_next
 from distill.jobs import jobs
+from distill.preflight import preflight
 from distill.spec import parse_spec
 from distill.stages import run_stages
 from distill.store import Run
@@ -49,6 +54,36 @@ def test_the_next_generation_is_taught_by_the_student_on_the_same_rows(first: Ru
     last = queue_next(home, made)
     assert last is not None and last.spec.generations == 1 and last.spec.name.endswith("generation 3")
     assert queue_next(home, last) is None
+
+
+def test_who_waits_and_the_runner_queue_the_next_generation_once(
+    first: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Workspace(Path(shutil.copytree(first.folder.parents[1], tmp_path / "home"))).made()
+    run, look = Run(home.runs / first.id), generations.children
+
+    def slowly(workspace: Workspace, run: Run) -> list[Run]:
+        found = look(workspace, run)
+        time.sleep(0.2)
+        return found
+
+    monkeypatch.setattr(generations, "children", slowly)
+    with ThreadPoolExecutor(3) as people:
+        made = list(people.map(lambda _: queue_next(home, run), range(3)))
+    assert len([one for one in made if one is not None]) == len(look(home, run)) == 1
+
+
+def test_a_preflight_looks_for_the_student_in_the_workspace_that_it_is_given(
+    first: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEIRLOOM_HOME", str(tmp_path / "another"))
+    spec, home = next_spec(first, 1), Workspace(first.folder.parents[1])
+    told = f"The teacher is the student 'distilled' of run {first.id}."
+    assert told in [item.sentence for item in preflight(spec, home).items if item.state == "ok"]
+    shape = teacher_shape(spec, home.runs)
+    assert shape is not None and shape.layers == 2
+    lacking = preflight(spec, Workspace.default())
+    assert not lacking.ok and any("is not in this workspace" in item.sentence for item in lacking.items)
 
 
 def test_what_cannot_teach_is_said_in_a_sentence(first: Run, tmp_path: Path) -> None:
