@@ -57,8 +57,8 @@ def _show(event: events.Event, bars: Progress, tasks: dict[str, TaskID]) -> None
         for task in tasks.values():  # an earlier attempt's bars
             bars.remove_task(task)
         tasks.clear()
-    elif isinstance(event, events.Started):
-        tasks.setdefault(event.stage, bars.add_task(event.stage, total=event.total, note=plain(event.note)))
+    elif isinstance(event, events.Started) and event.stage not in tasks:
+        tasks[event.stage] = bars.add_task(event.stage, total=event.total, note=plain(event.note))
     elif isinstance(event, events.Progress) and event.stage in tasks:
         rate = f"{event.rate:,.0f} {event.unit}/s" if event.rate else ""
         spend = f"{event.spend:,.2f} USD" if event.spend else ""

@@ -63,10 +63,7 @@ def plan(
     by: ByOption = "",
 ) -> None:
     """Say what a sample will prove; with --start freeze the plan, log it and deal its cards."""
-    from auditor.review.frame import load_frame
-    from auditor.review.plan import promise
-    from auditor.review.rounds import begin, propose
-    from auditor.review.targeted import add_targeted, sources_of
+    from auditor.review.rounds import begin
 
     home, run = _run(run_id)
     if neyman:
@@ -85,6 +82,21 @@ def plan(
         seed=seed,
         **risks,
     )
+    _promise(run, wishes)
+    if not start:
+        typer.echo("Nothing is frozen yet: add --start.")
+        return
+    made = begin(home, run, wishes, by or who())
+    typer.echo(f"Round {made.number} is frozen and logged; its cards are dealt.")
+    if targeted:
+        _deal_targeted(home, run, targeted, by or who())
+
+
+def _promise(run: Run, wishes: Any) -> None:
+    """Say what a sample by these wishes will prove."""
+    from auditor.review.plan import promise
+    from auditor.review.rounds import propose
+
     proposed = propose(run, wishes)
     said = promise(proposed)
     typer.echo(said.sentence)
@@ -94,17 +106,18 @@ def plan(
         if rate <= said.rates[-1]:
             chance = float(said.accepted[abs(said.rates - rate).argmin()])
             typer.echo(f"  a lot with {100 * rate:5.2f} % wrong is accepted {100 * chance:5.1f} % of the time")
-    if not start:
-        typer.echo("Nothing is frozen yet: add --start.")
-        return
-    made = begin(home, run, wishes, by or who())
-    typer.echo(f"Round {made.number} is frozen and logged; its cards are dealt.")
-    if targeted:
-        dealt = add_targeted(home, run, tuple(sources_of(load_frame(run))), targeted, by or who())
-        for name, cards in dealt.cards.items():
-            typer.echo(f"  targeted, {name}: {cards:,}")
-        for name, reason in dealt.missing.items():
-            typer.echo(f"  targeted, {name}: none, {reason}")
+
+
+def _deal_targeted(home: Workspace, run: Run, cards: int, by: str) -> None:
+    """Deal the targeted queue: so many cards from each source."""
+    from auditor.review.frame import load_frame
+    from auditor.review.targeted import add_targeted, sources_of
+
+    dealt = add_targeted(home, run, tuple(sources_of(load_frame(run))), cards, by)
+    for name, number in dealt.cards.items():
+        typer.echo(f"  targeted, {name}: {number:,}")
+    for name, reason in dealt.missing.items():
+        typer.echo(f"  targeted, {name}: none, {reason}")
 
 
 def _after_pilot(home: Workspace, run: Run, extra: int, group: str, minimum: int, by: str) -> None:
