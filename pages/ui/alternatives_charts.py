@@ -147,7 +147,7 @@ def methods_chart(audit: Audited, spec: RunSpec) -> tuple[go.Figure, pd.DataFram
     for arm, kept, speed in known:
         _mark(made, spec, arm, kept, speed)
     marks = [(charts.label(arm_label(spec, arm)), speed.value or 0.0, kept.value or 0.0) for arm, kept, speed in known]
-    charts.mark_labels(made, marks, pixels=240)
+    charts.mark_labels(made, marks, pixels=300)
     table = pd.DataFrame(
         [
             {"arm": arm_label(spec, arm), "kept": words.with_interval(kept), "speed-up": words.with_interval(speed)}
@@ -219,7 +219,7 @@ def cascade_chart(audit: Audited, spec: RunSpec) -> tuple[go.Figure, pd.DataFram
             y=[100 * (accuracy.value or 0)],
             mode="markers+text",
             text=["chosen on dev"],
-            textposition="bottom center",
+            textposition="bottom right" if (share.value or 0) < 0.5 else "bottom left",
             marker={"size": 13, "symbol": "diamond", "color": colour},
             hoverinfo="skip",
         )

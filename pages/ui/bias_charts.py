@@ -151,10 +151,9 @@ def groups_heat(rows: Sequence[dict[str, Any]], spec: RunSpec, arm: str) -> Draw
     frame = pd.DataFrame([row for row in rows if row["arm"] == arm])
     if frame.empty:
         return None
-    left_out = {"column", "group", "arm", "n", "small"}
     names = [c for c in RATES if c in frame.columns]
     names += [c for c in frame.columns if c.startswith(("recall: ", "precision: "))][:8]
-    table = frame[[c for c in frame.columns if c not in left_out and c in names]].astype(float)
+    table = frame[names].astype(float)  # in the order of the names under the columns
     weights = frame["n"].to_numpy(dtype=float)
     mean = table.apply(
         lambda column: (column * weights)[column.notna()].sum() / max(1.0, weights[column.notna()].sum())
@@ -216,17 +215,18 @@ def pareto_chart(runs: Sequence[tuple[str, str, Audited, RunSpec]], here: str) -
         yaxis=charts.axis("quality, %"),
         margin={"l": 8, "r": 150, "t": 24, "b": 8},
     )
+    names: list[tuple[str, float, float]] = []
     for run_id, what, name, kind, gap, share in rows:
         symbol = palette.symbol_of(kind)
         label = f"{name}, {what}" if what else name
-        named = bool(what) or run_id == runs[0][0]  # an arm that is the same in parent and child is named once
+        if (what or run_id == runs[0][0]) and gap.value is not None and share[0] is not None:
+            names.append(
+                (charts.label(label, 48), gap.value, share[0])
+            )  # an arm that is the same in parent and child: once
         made.add_scatter(
             x=[gap.value],
             y=[share[0]],
-            mode="markers+text",
-            text=[f"  {charts.label(label, 48)}" if named else ""],
-            textposition="top right" if run_id == runs[0][0] else "bottom right",
-            textfont={"size": 11},
+            mode="markers",
             cliponaxis=False,
             error_x=charts.bars(gap.value, gap.low, gap.high),
             error_y=charts.bars(*share),
@@ -238,6 +238,7 @@ def pareto_chart(runs: Sequence[tuple[str, str, Audited, RunSpec]], here: str) -
             },
             hovertemplate=f"{charts.label(label, 80)}: G %{{x:.3g}}, quality %{{y:.1f}} %<extra></extra>",
         )
+    charts.mark_labels(made, names, pixels=290)
     table = pd.DataFrame(
         [
             {

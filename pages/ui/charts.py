@@ -46,14 +46,14 @@ def axis(title: str = "", **more: Any) -> dict[str, Any]:
 
 
 def line_at(
-    figure_: go.Figure, *, x: float | None = None, y: float | None = None, label: str = "", side: str = "top right"
+    figure_: go.Figure, *, x: float | None = None, y: float | None = None, label: str = "", side: str = ""
 ) -> None:
-    """A reference line at ``x`` or ``y`` with its label at its end."""
+    """A reference line at ``x`` or ``y`` with its label at its end; ``side`` is 'top', 'bottom' and 'left', 'right' of it."""
     style = {"line_dash": "dot", "line_color": FAINT, "line_width": 1.5}
     if y is not None:
-        figure_.add_hline(y=y, annotation_text=label, annotation_position=side, **style)
+        figure_.add_hline(y=y, annotation_text=label, annotation_position=side or "top right", **style)
     if x is not None:
-        figure_.add_vline(x=x, annotation_text=label, annotation_position="top left", **style)
+        figure_.add_vline(x=x, annotation_text=label, annotation_position=side or "top left", **style)
 
 
 def show(
@@ -117,28 +117,54 @@ def end_labels(figure_: go.Figure, ends: list[tuple[str, float, str]]) -> None:
 
 
 def mark_labels(figure_: go.Figure, marks: list[tuple[str, float, float]], pixels: int) -> None:
-    """Name marks at their right, moved up where a name would cover another name and beyond a neighbour that it would cover.
+    """Name marks at their right, moved up where a name would cover another name or a reference line, and beyond a neighbour that it would cover.
 
     Args:
-        figure_: the chart.
+        figure_: the chart, with everything in it that decides how far its axes reach.
         marks: label, x and y of each mark.
         pixels: height of the plotting area.
     """
-    xs, ys = [x for _, x, _ in marks], [y for _, _, y in marks]
-    wide, high = (max(xs) - min(xs)) or 1.0, (max(ys) - min(ys)) or 1.0
+    wide, high = _extent(figure_, "x"), _extent(figure_, "y")
     line = 15 * high / pixels  # one line of text, in units of y
+    lines = [float(shape.y0) for shape in figure_.layout.shapes if shape.y0 == shape.y1]
+    lines += [
+        float(y)
+        for trace in figure_.data
+        for y, size in zip(trace.y, trace.error_x.array or (), strict=False)
+        if size > 0.05 * wide
+    ]
+    across = [(float("nan"), y) for y in lines]
     placed: list[tuple[float, float]] = []
     for name, x, y in sorted(marks, key=lambda mark: mark[2]):
         at = y
-        for other_x, other_y in sorted(placed, key=lambda place: place[1]):
-            if abs(x - other_x) < 0.4 * wide and abs(at - other_y) < line:
-                at = other_y + line
+        for other_x, other_y in sorted([*placed, *across], key=lambda place: place[1]):
+            covered = (
+                other_x != other_x or abs(x - other_x) < 0.35 * wide
+            )  # a line (no x of its own) runs below every name
+            if covered and abs(at - other_y) < (0.5 if other_x != other_x else 1.0) * line:
+                at = other_y + (0.6 if other_x != other_x else 1.0) * line
         placed.append((x, at))
         beyond = max(ox for _, ox, oy in marks if (0 <= ox - x < 0.1 * wide and abs(oy - at) < 2 * line) or ox == x)
         figure_.add_annotation(
             x=beyond, y=y, text=name, showarrow=False, xanchor="left", xshift=16, yshift=(at - y) * pixels / high,
             font={"size": 12},
         )  # fmt: skip
+
+
+def _extent(figure_: go.Figure, axis: str) -> float:
+    """How much of ``axis`` the chart shows: its range where one is set, else what lies in it."""
+    set_ = figure_.layout[f"{axis}axis"]
+    if set_.range is not None:
+        return float(set_.range[1] - set_.range[0])
+    values = [0.0] if set_.rangemode == "tozero" else []
+    for trace in figure_.data:
+        values += (shown := [float(v) for v in trace[axis] if v is not None])
+        error = trace[f"error_{axis}"]
+        for sign, sizes in ((1, error.array), (-1, error.arrayminus)):
+            values += [v + sign * float(size) for v, size in zip(shown, () if sizes is None else sizes, strict=False)]
+    for shape in figure_.layout.shapes:
+        values += [float(shape[f"{axis}{end}"]) for end in (0, 1) if shape[f"{axis}ref"] in (None, axis)]
+    return (max(values) - min(values)) or 1.0
 
 
 def as_percent(measure: Measure) -> tuple[float | None, float | None, float | None]:

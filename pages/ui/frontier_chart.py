@@ -107,7 +107,7 @@ def _empty(audit: Audited, spec: RunSpec, points: list[Point], against: str) -> 
     charts.line_at(made, y=100, label="teacher, 100 %", side="top right")
     charts.line_at(made, y=limit, label=f"to be kept, {limit:g} %", side="bottom right")
     if against == "Size":
-        charts.line_at(made, x=CLAIMED, label="published limit, 95 % smaller")
+        charts.line_at(made, x=CLAIMED, label="published limit, 95 % smaller", side="bottom left")
         made.update_xaxes(range=[0, 1.06 * max(CLAIMED, *(point.x for point in points))])
     return made
 

@@ -126,7 +126,7 @@ def _promise(plan: Plan, said: Promise) -> None:
         x=100 * said.rates, y=100 * said.accepted, mode="lines", line={"color": palette.BLUE, "width": 2.5},
         hovertemplate="%{x:.2f} % wrong: accepted %{y:.1f} %<extra></extra>",
     )  # fmt: skip
-    charts.line_at(figure, x=100 * plan.limit, label=f"limit {100 * plan.limit:.3g} %")
+    charts.line_at(figure, x=100 * plan.limit, label=f"limit {100 * plan.limit:.3g} %", side="top right")
     table = (
         pd.DataFrame({"wrong in the lot, %": 100 * said.rates, "accepted, %": 100 * said.accepted})
         .iloc[:: max(1, len(said.rates) // 12)]
