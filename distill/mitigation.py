@@ -23,7 +23,7 @@ from distill.errors import DataError, ModelError
 from distill.gender.counterfactuals import PairSet, counterfactual_pairs
 from distill.gender.lexicon import Lexicon, load_lexicon
 from distill.gender.swaps import gender_mentions
-from distill.monitor import Monitor
+from distill.monitor import Quiet
 from distill.plugins import ArmContext
 from distill.spec import Part
 from distill.types import Examples, Floats, Strings, content_id
@@ -218,7 +218,7 @@ def _ask(context: ArmContext, texts: Sequence[str]) -> Floats:
         }
     )
     stage = context.stage
-    quiet = type(stage)(run=stage.run, spec=stage.spec, cache=stage.cache, monitor=_Quiet(stage.monitor))
+    quiet = type(stage)(run=stage.run, spec=stage.spec, cache=stage.cache, monitor=Quiet(stage.monitor))
     found = ask_teacher(quiet, open_teacher(quiet), Examples(frame, context.examples.labels))
     if not found.usable.all():
         raise ModelError(
@@ -228,44 +228,6 @@ def _ask(context: ArmContext, texts: Sequence[str]) -> Floats:
     answers = found.probs
     place = {text: number for number, text in enumerate(distinct)}
     return answers[[place[text] for text in texts]]
-
-
-class _Quiet(Monitor):
-    """Reports nothing, since the outer count is of training texts, and still stops when a person cancels."""
-
-    def __init__(self, outer: Monitor) -> None:
-        super().__init__(outer.emit)
-        self._outer = outer
-        self._stage = outer.stage_name
-
-    def progress(
-        self, step: int, total: int | None, unit: str = "", note: str = "", spend: float | None = None
-    ) -> None:
-        """Look for a cancel only."""
-        self._outer.check()
-
-    def check(self) -> None:
-        """Raise Cancelled when a person asked the job to stop."""
-        self._outer.check()
-
-
-class Stretched(_Quiet):
-    """Progress of a training that reads more texts than the stage counted for it, in the stage's count."""
-
-    def __init__(self, outer: Monitor, factor: float) -> None:
-        super().__init__(outer)
-        self._factor = factor
-
-    def restart(self, step: int = 0) -> None:
-        """Begin measuring the rate anew."""
-        self._outer.restart(round(step * self._factor))
-
-    def progress(
-        self, step: int, total: int | None, unit: str = "", note: str = "", spend: float | None = None
-    ) -> None:
-        """Report the step in the outer count."""
-        whole = None if total is None else round(total * self._factor)
-        self._outer.progress(round(step * self._factor), whole, unit, note, spend)
 
 
 def _groups(context: ArmContext, options: MitigationOptions) -> Strings:

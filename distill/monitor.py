@@ -96,3 +96,62 @@ class Monitor:
         self._asked = moment
         if self._cancelled():
             raise Cancelled("The run was cancelled.", hint="Resume it to go on where it stopped.")
+
+
+class Quiet(Monitor):
+    """Notes and curves of a part go out by the outer monitor, its count does not; it stops when a person cancels."""
+
+    def __init__(self, outer: Monitor) -> None:
+        super().__init__(outer.emit)
+        self._outer = outer
+        self._stage = outer.stage_name
+
+    def progress(
+        self, step: int, total: int | None, unit: str = "", note: str = "", spend: float | None = None
+    ) -> None:
+        """Look for a cancel only."""
+        self._outer.check()
+
+    def check(self) -> None:
+        """Raise Cancelled when a person asked the job to stop."""
+        self._outer.check()
+
+
+class Within(Quiet):
+    """A part of a longer count: its steps are added to ``done`` and reported out of ``total``."""
+
+    def __init__(self, outer: Monitor, done: int, total: int, unit: str = "texts", note: str = "") -> None:
+        super().__init__(outer)
+        self._done = done
+        self._total = total
+        self._unit = unit
+        self._note = note
+
+    def progress(
+        self, step: int, total: int | None, unit: str = "", note: str = "", spend: float | None = None
+    ) -> None:
+        """Report the step as one of the longer count."""
+        self._outer.progress(self._done + step, self._total, self._unit or unit, note or self._note, spend)
+
+    def restart(self, step: int = 0) -> None:
+        """Begin measuring the rate anew from here on."""
+        self._outer.restart(self._done + step)
+
+
+class Stretched(Quiet):
+    """Progress of a training that reads more texts than the stage counted for it, in the stage's count."""
+
+    def __init__(self, outer: Monitor, factor: float) -> None:
+        super().__init__(outer)
+        self._factor = factor
+
+    def restart(self, step: int = 0) -> None:
+        """Begin measuring the rate anew."""
+        self._outer.restart(round(step * self._factor))
+
+    def progress(
+        self, step: int, total: int | None, unit: str = "", note: str = "", spend: float | None = None
+    ) -> None:
+        """Report the step in the outer count."""
+        whole = None if total is None else round(total * self._factor)
+        self._outer.progress(round(step * self._factor), whole, unit, note, spend)

@@ -17,7 +17,7 @@ from distill.errors import StoreError
 from distill.events import now
 from distill.files import digest_of
 from distill.locks import hold
-from distill.monitor import Monitor
+from distill.monitor import Monitor, Within
 from distill.spec import GenerationSpec
 from distill.store import ModelCard
 from distill.token_signals import TokenSignal, columns_of, iterate, write_signals
@@ -145,7 +145,7 @@ class AnswerCache:
                 missing = [question for question in missing if question.name not in stored]
                 if not missing:
                     continue
-                written = writer.write(missing, asking, _Further(monitor, done, len(questions)))
+                written = writer.write(missing, asking, Within(monitor, done, len(questions), unit="answers"))
                 self._add(missing, written)
                 done += len(missing)
                 monitor.progress(done, len(questions), unit="answers")
@@ -191,22 +191,3 @@ def _shard(path: Path) -> Iterator[tuple[str, Written]]:
     for place, signal in enumerate(iterate(path)):
         values = {name: columns[name][place] for name in _COLUMNS}
         yield signal.row_id, Written(**values, signal=signal if len(signal.answer_ids) else None)
-
-
-class _Further(Monitor):
-    """A shard's progress as part of the whole count."""
-
-    def __init__(self, outer: Monitor, done: int, total: int) -> None:
-        super().__init__(outer.emit, lambda: False)
-        self._outer, self._done, self._total = outer, done, total
-        self._stage = outer.stage_name
-
-    def progress(
-        self, step: int, total: int | None, unit: str = "", note: str = "", spend: float | None = None
-    ) -> None:
-        """Report the step as one of the whole count."""
-        self._outer.progress(self._done + step, self._total, unit or "answers", note, spend)
-
-    def check(self) -> None:
-        """Raise Cancelled when a person asked the job to stop."""
-        self._outer.check()

@@ -7,7 +7,8 @@ from typing import Any
 
 from distill.arms.making import agreement_target, train_student
 from distill.arms.richer import RicherOptions, prepare
-from distill.mitigation import Stretched, make_lesson
+from distill.mitigation import make_lesson
+from distill.monitor import Stretched
 from distill.plugins import ArmContext, arm
 from distill.store import ModelCard
 

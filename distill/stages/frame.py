@@ -12,7 +12,6 @@ from typing import Any, Literal
 from distill import energy
 from distill.errors import ModelError, StoreError
 from distill.events import Stage
-from distill.monitor import Monitor
 from distill.plugins import StageContext
 from distill.types import Examples
 
@@ -96,30 +95,3 @@ def plain_errors(what: str) -> Iterator[None]:
             f"'{what}' stopped inside the numeric library: {first}",
             hint="Smaller batches help when memory ran out; otherwise try precision 'fp32'.",
         ) from error
-
-
-class Within(Monitor):
-    """A monitor for a part of a longer count: its steps are added to ``done`` and reported out of ``total``."""
-
-    def __init__(self, outer: Monitor, done: int, total: int, unit: str = "texts", note: str = "") -> None:
-        self._outer = outer
-        self._done = done
-        self._total = total
-        self._unit = unit
-        self._note = note
-        super().__init__(outer.emit, lambda: False)
-        self._stage = outer.stage_name
-
-    def progress(
-        self, step: int, total: int | None, unit: str = "", note: str = "", spend: float | None = None
-    ) -> None:
-        """Report the step as one of the longer count."""
-        self._outer.progress(self._done + step, self._total, self._unit or unit, note or self._note, spend)
-
-    def restart(self, step: int = 0) -> None:
-        """Begin measuring the rate anew from here on."""
-        self._outer.restart(self._done + step)
-
-    def check(self) -> None:
-        """Raise Cancelled when a person asked the job to stop."""
-        self._outer.check()

@@ -11,6 +11,7 @@ import pandas as pd
 
 from distill.errors import DataError, StoreError
 from distill.files import digest_of, file_digest
+from distill.monitor import Within
 from distill.plugins import ARMS, RemoteTeacher, StageContext, Teacher
 from distill.signals import (
     DECISIVE,
@@ -21,7 +22,7 @@ from distill.signals import (
     seeded_order,
     signal_key,
 )
-from distill.stages.frame import Outcome, Within, once
+from distill.stages.frame import Outcome, once
 from distill.stages.label_provenance import with_provenance
 from distill.stages.unanswered import record_unanswered
 from distill.store import ModelCard, Run

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from distill.errors import Cancelled, HeirloomError, StoreError
 from distill.files import digest_of, file_digest
+from distill.monitor import Within
 from distill.plugins import StageContext
 from distill.signals import check_probabilities, library_versions
-from distill.stages.frame import Within, plain_errors
+from distill.stages.frame import plain_errors
 from distill.store import ModelCard
 from distill.teachers.base import predictor, resolved_precision
 from distill.teachers.predictions import read_predictions

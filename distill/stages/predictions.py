@@ -13,10 +13,11 @@ import pandas as pd
 
 from distill.errors import Cancelled, DataError, HeirloomError, ModelError, StoreError
 from distill.files import digest_of, file_digest, write_json
+from distill.monitor import Within
 from distill.plugins import RemoteTeacher, StageContext
 from distill.signals import Answers, SignalCache, check_probabilities, library_versions, signal_key
 from distill.stages.data import examples_digest
-from distill.stages.frame import Outcome, Within, once, plain_errors
+from distill.stages.frame import Outcome, once, plain_errors
 from distill.stages.labels import text_sizes
 from distill.stages.pool import pool_card, pool_size, predict_pool
 from distill.stages.unanswered import record_unanswered

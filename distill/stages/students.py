@@ -13,9 +13,10 @@ from distill import energy
 from distill.arms.sources import arm_seeds, source_of, sources_first
 from distill.errors import Cancelled, HeirloomError, ModelError, StoreError
 from distill.files import digest_of, read_json, write_json
+from distill.monitor import Within
 from distill.plugins import ARMS, ArmContext, StageContext
 from distill.spec import ArmSpec
-from distill.stages.frame import Outcome, Within, metered, once, plain_errors
+from distill.stages.frame import Outcome, metered, once, plain_errors
 from distill.stages.labels import labels_digest, training_signal, wants_labels
 from distill.stages.predictions import teacher_on_dev
 from distill.store import ModelCard, Run

@@ -10,14 +10,15 @@ import pandas as pd
 
 from distill.errors import DataError
 from distill.files import canonical_json
-from distill.plugins import ARMS, StageContext
+from distill.plugins import StageContext
 from distill.signals import seeded_order
 from distill.spec import GenerationSpec
 from distill.stages.frame import Outcome, once
 from distill.stages.label_provenance import with_provenance
-from distill.stages.labels import CORRECTIONS, corrections, labelled_by, labels_digest, read_labels
+from distill.stages.labels import CORRECTIONS, corrections, labelled_by, labels_digest, read_labels, wants_labels
 from distill.store import ModelCard, Run
 from distill.teachers.base import open_writer
+from distill.token_signals import expected_bytes
 from distill.types import Examples, write_frame
 from distill.writing import AnswerCache, Answers, Question, Writer, Written
 
@@ -39,7 +40,7 @@ def run_labels(context: StageContext) -> Outcome:
         ModelError: the teacher cannot be asked.
     """
     path = context.run.folder / "labels.parquet"
-    if not any("signals" in ARMS.get(arm.kind).needs for arm in context.spec.arms) and not context.spec.review.required:
+    if not wants_labels(context):
         context.monitor.reused("labels", "No arm learns from the teacher's answers.")
         return "done"
     once(context, "labels", labels_digest(context), lambda: _make(context, path), (path,))
@@ -99,18 +100,13 @@ def _chosen(context: StageContext) -> Examples:
     return pool
 
 
-def bytes_per_token(k: int) -> float:
-    """What a token's signal takes on disk, roughly: 2.2 bytes for each of the k, and the tail. Measured at k = 50: see the benchmark."""
-    return 2.15 * k + 4
-
-
 def _announce(context: StageContext, writer: Writer, answers: int) -> None:
     """Say before it starts what the signals will take."""
     asking = context.spec.asking
     if writer.card.model_dir is None:
         context.monitor.note("The teacher is elsewhere: log-probabilities are kept where it gives them.")
         return
-    each = bytes_per_token(asking.top_k_signals)
+    each = expected_bytes(asking.top_k_signals)
     most = each * asking.max_new_tokens * answers
     context.monitor.note(
         f"Of each token the {asking.top_k_signals} most probable are kept: about {each:.0f} bytes a token,"

@@ -17,11 +17,12 @@ import pandas as pd
 
 from distill.errors import ModelError
 from distill.files import digest_of, file_digest
+from distill.monitor import Within
 from distill.plugins import StageContext
 from distill.signals import library_versions
 from distill.spec import GenerationSpec
 from distill.stages.data import examples_digest
-from distill.stages.frame import Outcome, Within, once
+from distill.stages.frame import Outcome, once
 from distill.stages.predictions import guarded, items_frame, seed_of, skipped
 from distill.store import TEACHER, ModelCard, SetName
 from distill.teachers.base import open_writer
