@@ -6,7 +6,7 @@ RUN is a finished run of the demo; the newest one of the workspace when it is no
 answers to dev and test (a minute), so that what is timed afterwards is short.
 Peers: the same student in torch, float32; the demo's teacher in torch, float32. One thread, one text at a time, tokenisation included, all
 models interleaved in one process. The smallest form is chosen on dev: the lower bound of what it keeps of the teacher's accuracy must reach
-97 %. What it keeps on the 4,000 test texts is the answer.
+97 %. What it keeps on the test is the answer.
 Targets: int8 at least 1.8x faster, at most 1 point lost; the smallest form at least 6x faster and 5x smaller on disk than the teacher; its
 bundle without torch answers within 1.5 s of its start, in less than 250 MB.
 """
