@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -201,6 +200,4 @@ def strata_of(
         parts.append(groups[group])
     if not parts:
         return np.full(len(label), "all", dtype=object)
-    return np.asarray(
-        pd.DataFrame({str(i): part for i, part in enumerate(parts)}).agg(" · ".join, axis=1), dtype=object
-    )
+    return np.array([" · ".join(row) for row in zip(*parts, strict=True)], dtype=object)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -111,28 +111,23 @@ def item_verdicts(decisions: pd.DataFrame, number: int) -> pd.DataFrame:
     if decisions.empty:
         return pd.DataFrame(columns=columns)
     here = decisions[decisions["standing"] & (decisions["round"] == number)]
-    return pd.DataFrame([_verdict(group) for _, group in here.groupby("row_id", sort=False)], columns=columns)
-
-
-def _verdict(group: pd.DataFrame) -> dict[str, Any]:
-    first = group.iloc[0]
-    said = group[group["role"] == "reviewer"]
-    settled = group[group["role"] == "adjudicator"]
-    differs = len(set(zip(said["kind"], said["label"], strict=True))) > 1 and settled.empty
-    last = settled.iloc[-1] if len(settled) else said.iloc[-1]
-    answered = last["kind"] != "skip" and not differs
-    return {
-        "row_id": first["row_id"],
-        "queue": first["queue"],
-        "why": first["why"],
-        "machine_label": int(first["machine_label"]),
-        "final": int(last["label"]),
-        "kind": last["kind"],
-        "wrong": bool(answered and last["label"] != first["machine_label"]),
-        "open": not answered,
-        "differs": differs,
-        "reason": last["reason"],
-    }
+    said, settled = here[here["role"] == "reviewer"], here[here["role"] == "adjudicator"]
+    answers = said.drop_duplicates(["row_id", "kind", "label"])["row_id"].value_counts()
+    cards = here.drop_duplicates("row_id").set_index("row_id")
+    # the last word is the adjudicator's where there is one
+    last = pd.concat([said, settled]).drop_duplicates("row_id", keep="last").set_index("row_id").loc[cards.index]
+    differs = (answers.reindex(cards.index, fill_value=0) > 1) & ~cards.index.isin(settled["row_id"])
+    answered = (last["kind"] != "skip") & ~differs
+    found = cards[["queue", "why"]].assign(
+        machine_label=cards["machine_label"].astype(int),
+        final=last["label"].astype(int),
+        kind=last["kind"],
+        wrong=answered & (last["label"] != cards["machine_label"]),
+        open=~answered,
+        differs=differs,
+        reason=last["reason"],
+    )
+    return found.reset_index()[columns]
 
 
 def outcome(decisions: pd.DataFrame, lot: Lot, number: int | None = None) -> Outcome:
