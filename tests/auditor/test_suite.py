@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from auditor.suite import Line, remark, summary
 from auditor.types import Measure
 from distill.files import write_json
@@ -33,6 +35,7 @@ def test_a_hard_domain_is_called_so_only_where_measured() -> None:
     assert "says nothing" in remark(line("law", "legal", kept(80), level=0.51), general)
 
 
+@pytest.mark.slow
 def test_lines_are_ordered_and_a_deleted_run_is_said(tmp_path: Path) -> None:
     home = Workspace(tmp_path).made()
     ids = {"good": "20260102-120000-fake01", "bad": "20260102-120000-fake02", "gone": "20260102-120000-fake03"}

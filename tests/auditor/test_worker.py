@@ -37,6 +37,7 @@ def last(run: Run) -> events.Event:
     return run.events()[-1]
 
 
+@pytest.mark.slow
 def test_one_runner_does_all_jobs_each_in_a_fresh_interpreter_and_leaves(home: Workspace) -> None:
     made = [jobs.submit(home, make_spec(), executor=FAKE) for _ in range(3)]
     until(lambda: all(run.status() == "complete" for run in made))
@@ -78,6 +79,7 @@ def test_a_failure_is_one_sentence_and_its_traceback_is_in_the_log_only(
     assert "secret details" not in (run.folder / "events.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_runner_is_an_interrupted_run_that_resumes(home: Workspace) -> None:
     run = jobs.submit(home, make_spec("slow"), executor=FAKE)
     until(lambda: has_reached(run, "labels"))
@@ -102,6 +104,7 @@ def test_cancel_by_flag_then_resume(home: Workspace) -> None:
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
+@pytest.mark.slow
 def test_a_deaf_job_is_terminated_then_killed(home: Workspace, stubborn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     run = jobs.submit(home, make_spec("deaf"), executor=FAKE)
     until(lambda: has_reached(run, "labels"))
@@ -123,6 +126,7 @@ def test_escalation_spares_a_run_whose_cancel_was_withdrawn(home: Workspace) -> 
     until(lambda: run.status() == "interrupted")  # SIGTERM without a wish to cancel: the machine shuts down
 
 
+@pytest.mark.slow
 def test_a_run_that_waits_for_people_goes_on_after_them(home: Workspace) -> None:
     run = make_run(home, "waits")
     jobs.enqueue(home, run)
@@ -143,6 +147,7 @@ def test_an_audit_again_touches_no_stage(home: Workspace) -> None:
     assert {event.stage for event in run.events() if event.kind == "started"} == {"audit"}
 
 
+@pytest.mark.slow
 def test_a_deleted_run_does_not_stop_the_queue(home: Workspace) -> None:
     gone, stays = make_run(home, run_id="gone-1"), make_run(home, run_id="stays-1")
     jobs.enqueue(home, gone)

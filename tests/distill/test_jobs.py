@@ -55,6 +55,7 @@ def only(home: Workspace) -> Job:
     return job
 
 
+@pytest.mark.slow
 def test_runners_that_claim_at_once_never_take_the_same_job(home: Workspace) -> None:
     with open_database(home).write() as session:
         session.add_all(Job(run_id=f"run-{i}", action="run") for i in range(60))

@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.fakes import RUN_ID, Level, make_fake_run
 from tests.pages.driver import assert_well, open_page, said
 
@@ -73,6 +75,7 @@ def sweep(root: Path, **over: Any) -> None:
     make_fake_run(root, arms=arms, seeds=(1,), levels={**DEPTHS, **INT8}, audit=True, **sizes)
 
 
+@pytest.mark.slow
 def test_a_sweep_shows_what_dev_chose_and_what_the_test_says_of_it(home: Path) -> None:
     sweep(home)
     app = open_page("alternatives", run=RUN_ID)
@@ -89,6 +92,7 @@ def test_a_sweep_shows_what_dev_chose_and_what_the_test_says_of_it(home: Path) -
     assert "int8" in methods["arm"][stacked], "int8 of a distilled student is two methods on top of one another"
 
 
+@pytest.mark.slow
 def test_without_labels_on_dev_there_is_no_front_and_it_says_why(home: Path) -> None:
     sweep(home, n_dev=0)
     app = open_page("alternatives", run=RUN_ID)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from auditor.audit import audit_run
 from distill.files import write_json
 from tests.auditor.test_lineage import IDS, make_chain
@@ -16,6 +18,7 @@ def test_a_run_without_relatives_says_so(finished: Path) -> None:
     assert "Nothing stands before this run" in said(app)
 
 
+@pytest.mark.slow
 def test_a_chain_is_drawn_with_tables_and_its_warning(home: Path) -> None:
     for run in make_chain(home):
         audit_run(run)

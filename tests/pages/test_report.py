@@ -124,6 +124,7 @@ def test_runs_of_other_states_and_without_a_chain_have_a_page(home: Path) -> Non
         assert words in said(app)
 
 
+@pytest.mark.slow
 def test_hostile_names_are_text(home: Path) -> None:
     hostile_run(home)
     app = open_page("report", run=RUN_ID)

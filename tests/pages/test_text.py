@@ -52,6 +52,7 @@ def test_hostile_strings_reach_no_markdown_unescaped(home: Path, address: str) -
             assert attack not in body
 
 
+@pytest.mark.slow
 def test_an_item_with_a_long_hostile_text_is_shown_as_text(home: Path) -> None:
     run = hostile_run(home)
     frame = run.examples.part("test").frame

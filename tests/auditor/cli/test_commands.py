@@ -61,6 +61,7 @@ def spec_file(folder: Path, name: str = "fine", more: str = "") -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_run_and_wait_prints_the_id_last_and_the_progress_elsewhere(
     call: Call, home: Workspace, tmp_path: Path
 ) -> None:

@@ -206,6 +206,7 @@ def test_a_damaged_key_beside_a_run_is_a_line_and_no_traceback(fresh: tuple[Work
         assert not found.ok and "holds no signature and key" in found.lines[0].sentence
 
 
+@pytest.mark.slow
 def test_a_report_that_was_written_over_and_signed_is_named(
     fresh: tuple[Workspace, Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:

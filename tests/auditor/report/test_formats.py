@@ -193,6 +193,7 @@ def assert_no_markup(body: str) -> None:
     assert not {"image", "link_open", "html_inline", "html_block"} & kinds
 
 
+@pytest.mark.slow
 def test_a_megabyte_is_cut(tmp_path: Path) -> None:
     run = make_fake_run(tmp_path, status="failed", n_test=20, n_pool=20, labels=("x" * 1_000_000, "y"))
     content = build(Workspace(tmp_path).made(), run)
@@ -200,6 +201,7 @@ def test_a_megabyte_is_cut(tmp_path: Path) -> None:
         assert len(drawn(content, name)) < 300_000, name
 
 
+@pytest.mark.slow
 def test_a_bundle_made_by_the_command_line_verifies_in_an_empty_home(
     finished: Sealed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

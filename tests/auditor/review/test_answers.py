@@ -251,6 +251,7 @@ def test_suspicious_answers_come_first(workspace: Workspace, run: Run) -> None:
     assert dealt.cards["far from reference"] == 5
 
 
+@pytest.mark.slow
 def test_the_audit_has_the_figures_and_they_verify_until_a_row_is_erased(workspace: Workspace, run: Run) -> None:
     begun(workspace, run)
     rows = say(workspace, run, "Ada", mended("An edit about Ann."), REJECTED, *[ACCEPTED] * 18)

@@ -110,6 +110,7 @@ def test_a_waiting_run_goes_on_with_the_labels_as_they_are(workspace: Workspace)
     assert waiting.status() == "queued"
 
 
+@pytest.mark.slow
 def test_the_audit_stores_the_decisions_and_verifies_without_the_database(
     workspace: Workspace, begun: Run, frame: LabelFrame
 ) -> None:

@@ -13,7 +13,8 @@ from auditor.stats.multiplicity import benjamini_hochberg, holm
 families = st.lists(st.floats(0, 1), min_size=1, max_size=30)
 
 
-@settings(max_examples=30)  # statsmodels takes 50 ms and more for one family
+@pytest.mark.slow
+@settings(max_examples=30, deadline=None)  # statsmodels takes 50 ms and more for one family
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_equals_statsmodels(p: list[float]) -> None:
     assert holm(p) == pytest.approx(multipletests(p, method="holm")[1], abs=1e-12)

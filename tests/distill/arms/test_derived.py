@@ -67,6 +67,7 @@ def run(classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return context.run
 
 
+@pytest.mark.slow
 def test_int8_arms_are_predicted_and_timed_like_others(run: Run) -> None:
     cards = {(card.name, card.seed): card for card in run.cards()}
     assert {("distilled-int8", 1), ("distilled-int8", 2), ("teacher-int8", 1)} <= set(cards)

@@ -70,6 +70,7 @@ _TEXTS = st.lists(st.lists(_WORDS, min_size=1, max_size=6).map(" ".join), min_si
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_TEXTS, st.booleans())
+@pytest.mark.slow
 def test_no_text_and_no_near_duplicate_straddles_the_split(tmp_path: Path, texts: list[str], with_given: bool) -> None:
     data = pd.DataFrame({"text": texts, "label": [str(i % 2) for i in range(len(texts))]})
     columns = {"label": "label"}

@@ -102,6 +102,7 @@ def test_the_options_of_a_question_stay_in_one_part() -> None:
     assert (frame.groupby("unit")["split"].nunique() == 1).all()
 
 
+@pytest.mark.slow
 def test_the_tweets_as_the_demo_uses_them() -> None:
     spec = DataSpec(source=PackSource(name="tweets"), columns=packs.columns("tweets"))
     result = build_examples(spec)

@@ -55,6 +55,7 @@ def test_predictions_alone_are_audited_without_any_model(tmp_path: Path, monkeyp
     assert not [name for name in sys.modules if name.startswith("distill.engine")]
 
 
+@pytest.mark.slow
 def test_a_given_model_beside_a_teacher_of_predictions_is_timed(tmp_path: Path, classifier: Path) -> None:
     teacher = predictions_file(tmp_path / "teacher.parquet", list(tiny_rows(360)["id"]))
     context, _ = context_for(tmp_path, teacher, {"checkpoint": str(classifier), "licence": "MIT"})
