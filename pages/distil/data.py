@@ -202,7 +202,9 @@ def _answer(found: dict[str, Any]) -> None:
 
 
 def _use(source: dict[str, Any], mapping: Columns, found: dict[str, Any]) -> None:
-    """Labels in the user's words, and the button that carries the data on to New run."""
+    """Labels in the user's words, and the button that carries the data on to New run; nothing for who may start no run."""
+    if not people.may("engineer"):
+        return
     labels = [label for label in found["balance"] if label != "other"]
     key = f"labels_{rows.key_of({**source, 'label': mapping.label})}"
     chosen: dict[str, Any] = {}
@@ -210,9 +212,7 @@ def _use(source: dict[str, Any], mapping: Columns, found: dict[str, Any]) -> Non
         with st.expander("Labels: the teacher's words, meaning, which is the good one", icon=":material/label:"):
             chosen = _labels(labels, key)
     data = {"source": source, "columns": mapping.model_dump(mode="json"), **chosen}
-    if people.may("engineer") and st.button(
-        "Use these data", type="primary", icon=":material/arrow_forward:", key="use_data"
-    ):
+    if st.button("Use these data", type="primary", icon=":material/arrow_forward:", key="use_data"):
         checked = forms.check(DataSpec, data, "the data").model_dump(mode="json")
         draft.part()["data"] = {
             **draft.part("data"),

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from distill.store import Status
-from pages.ui import actions, cache, charts, figures, frame, overview, page, palette, parts, state, words
+from pages.ui import actions, cache, charts, figures, frame, overview, page, palette, parts, people, state, words
 from pages.ui.overview import RunLine
 from pages.ui.page import PageInfo
 from pages.ui.text import escaped, one_line
@@ -29,7 +29,8 @@ def render() -> None:
     """Draw the page."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="bottom"):
         frame.heading(PAGE)
-        page.link("new", "New run", icon=":material/add_circle:")
+        if people.may("engineer"):
+            page.link("new", "New run", icon=":material/add_circle:")
     lines = overview.run_lines()
     _unreadable()
     if not lines:

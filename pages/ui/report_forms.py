@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import streamlit as st
 
@@ -158,11 +159,9 @@ def signing(run: Run, content: ReportContent) -> None:
         for step in steps:
             label, icon = _VERBS[step]
             signers: tuple[people.Role, ...] = ("reviewer", "approver") if step == "reviewed" else ("approver",)
-            kind = "secondary" if step == "refused" else "primary"
-            pressed = st.button(
-                label, icon=icon, type=kind, key=f"sign_{step}_{run.id}", disabled=not people.may(*signers)
-            )  # type: ignore[arg-type]
-            if pressed:
+            kind: Literal["primary", "secondary"] = "secondary" if step == "refused" else "primary"
+            closed = not people.may(*signers)
+            if st.button(label, icon=icon, type=kind, key=f"sign_{step}_{run.id}", disabled=closed):
                 _do(partial(sign_off, cache.workspace(), run, step, by, reason or ""), signers)
 
 

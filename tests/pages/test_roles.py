@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from auditor.evidence.log import entries
 from auditor.review.plan import Wishes
 from auditor.review.rounds import begin
+from auditor.votes import Question
 from distill.store import Run
 from distill.workspace import Workspace
 from pages.judge import bias
@@ -99,7 +100,7 @@ def test_what_writes_refuses_a_reader(finished: Path, reader: None, monkeypatch:
     now = begin(workspace, run, Wishes(fraction=0.5, double_share=0), "Pat")
     before = len(entries(workspace, RUN_ID))
     review_card.undo(review_card.Desk(run, now, "Ada", "sample"))
-    vote._cast(vote.Question(RUN_ID, "a", "b"), "r1", "Ada", "tie")
+    vote._cast(Question(RUN_ID, "a", "b"), "r1", "Ada", "tie")
     assert [type(error) for error in shown] == [RoleError, RoleError]
     assert sum("needs the role" in str(notice) for notice in kept.values()) == 2
     assert len(entries(workspace, RUN_ID)) == before

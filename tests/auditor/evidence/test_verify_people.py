@@ -75,14 +75,12 @@ def without_one(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def without_the_last(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.iloc[:-1].drop(index=frame.index[-2])
+    return frame.drop(index=list(frame.index[-2:]))
 
 
 def rolled_back(frame: pd.DataFrame) -> pd.DataFrame:
     """The change of mind and the undo left out, and the first answer standing again."""
-    kept = frame[frame["revision"] == 0].copy()
-    kept["standing"] = True
-    return kept
+    return pd.DataFrame(frame[frame["revision"] == 0].assign(standing=True))
 
 
 def nothing(_: pd.DataFrame) -> pd.DataFrame:
