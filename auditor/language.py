@@ -65,6 +65,12 @@ def prompts(audit: AuditInput) -> Strings:
     return audit.test.frame["content_id"].to_numpy(dtype=object)
 
 
+def asked_again(audit: AuditInput, keep: npt.NDArray[np.bool_]) -> Strings | None:
+    """The prompts of the kept rows as clusters of a share's interval; None where each prompt stands once, so that rows are independent."""
+    mine = prompts(audit)[keep]
+    return mine if FEWEST <= len(set(mine)) < len(mine) else None
+
+
 @dataclass(frozen=True, eq=False)
 class Resampled:
     """Numerators and denominators of several figures over the same prompts, resampled together.

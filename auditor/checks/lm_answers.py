@@ -12,14 +12,14 @@ import numpy as np
 
 from auditor.check import AuditInput, check
 from auditor.comparing import share_change
-from auditor.language import Resampled, answers, compared, resampled
+from auditor.language import Resampled, answers, asked_again, compared, resampled
 from auditor.measuring import bootstrapped, bracket, control_of, proportion
 from auditor.stats.bootstrap import Bootstrap
 from auditor.stats.text import exact_match, rouge_l, token_f1
 from auditor.types import CheckResult, Finding, Measure
 from distill.plugins import GENERATION, NoOptions
 from distill.store import TEACHER
-from distill.types import Floats
+from distill.types import Floats, Strings
 
 NAME = "lm_answers"
 REFERENCE = "reference"
@@ -65,7 +65,7 @@ def _against(
     """Every figure of every arm against one other text a prompt, and the paired differences."""
     if known.sum() < 2 or not written:
         return []
-    control = control_of(audit.spec, audit.arms)
+    control, clusters = control_of(audit.spec, audit.arms), asked_again(audit, known)
     measures = []
     for name, figure in FIGURES.items():
         scores = {arm: _scores(figure, seeds, others) for arm, seeds in written.items()}
@@ -74,15 +74,15 @@ def _against(
             versus = None if group == REFERENCE else TEACHER
             more: dict[str, Any] = {"group": group, "versus": versus, "higher_is_better": True}
             if name in EITHER_OR:
-                settings = {"resamples": audit.spec.audit.resamples, "seed": audit.spec.audit.seed}
-                measures.append(proportion(name, scores[arm][:, known], arm, **settings, **more))
+                more |= {"resamples": audit.spec.audit.resamples, "seed": audit.spec.audit.seed, "clusters": clusters}
+                measures.append(proportion(name, scores[arm][:, known], arm, **more))
             else:
                 measures.append(bootstrapped(name, _mean(whole, arm), arm, **more))
             others_of = {"answer_difference": TEACHER if group == REFERENCE else None, "answer_over_control": control}
             for change, versus in others_of.items():
                 if versus in written and arm not in (TEACHER, versus):
                     pair = scores[str(versus)][:, known], scores[arm][:, known]
-                    measures.append(_compared(audit, change, whole, pair, (arm, str(versus)), name, group))
+                    measures.append(_compared(audit, change, whole, pair, (arm, str(versus)), name, group, clusters))
     return measures
 
 
@@ -103,12 +103,13 @@ def _compared(
     names: tuple[str, str],
     figure: str,
     group: str,
+    clusters: Strings | None,
 ) -> Measure:
-    """Arm against versus on one figure; ``pair`` are the scores of versus and arm."""
+    """Arm against versus on one figure; ``pair`` are the scores of versus and arm, ``clusters`` their prompts where some stand twice."""
     arm, versus = names
     more: dict[str, Any] = {"group": f"{figure}, {group}"}
     if figure in EITHER_OR:
-        return share_change(audit, change, *pair, arm, versus, **more)
+        return share_change(audit, change, *pair, arm, versus, clusters=clusters, **more)
     return compared(change, whole.of(lambda of: of(arm) - of(versus)), arm, versus, audit.spec.audit.margin, **more)
 
 

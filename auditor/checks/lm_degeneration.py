@@ -9,7 +9,7 @@ from pydantic import Field
 
 from auditor.check import AuditInput, check
 from auditor.comparing import share_change
-from auditor.language import answers, compared, resampled
+from auditor.language import answers, asked_again, compared, resampled
 from auditor.measuring import bootstrapped, proportion, share
 from auditor.stats.text import distinct_share, repeated_share
 from auditor.tongues import UNKNOWN, LanguagesOptions, detect
@@ -103,7 +103,7 @@ def _measures(audit: AuditInput, name: str, values: dict[str, Floats]) -> list[M
         if arm == TEACHER or both.sum() < 2:
             continue
         if name in SHARES:
-            more: dict[str, Any] = {"group": name, "higher_is_better": better}
+            more: dict[str, Any] = {"group": name, "higher_is_better": better, "clusters": asked_again(audit, both)}
             pair = teacher[:, both], mine[:, both]
             measures.append(share_change(audit, "degeneration_change", *pair, arm, TEACHER, **more))
             continue
@@ -134,7 +134,8 @@ def _one(
         return []
     detail = {"left_out": int((~kept).sum())}
     if name in SHARES:
-        return [proportion(name, values[:, kept], arm, detail=detail, higher_is_better=better, **settings)]
+        more: dict[str, Any] = {"detail": detail, "higher_is_better": better, "clusters": asked_again(audit, kept)}
+        return [proportion(name, values[:, kept], arm, **settings, **more)]
     try:
         whole = resampled(audit, {"arm": np.nan_to_num(values)}, kept)
     except DataError:

@@ -15,10 +15,11 @@ from auditor.audit import audit_run
 from auditor.bias.lm_pairs import shares_of_women
 from auditor.check import CHECKS, AuditInput, checks_of
 from auditor.items import check_items, collect_items
+from auditor.stats.proportions import wilson
 from auditor.types import CheckResult
 from distill.errors import SpecError
 from distill.store import TEACHER, Run
-from distill.types import Floats, read_frame, write_frame
+from distill.types import Examples, Floats, read_frame, write_frame
 from tests.auditor.checks.helpers import one, result_of, value
 from tests.fakes import make_fake_run
 from tests.fakes_generation import LanguageLevel, make_fake_generation_run
@@ -106,6 +107,23 @@ def test_answers_against_references_and_teacher(tmp_path: Path) -> None:
     bare = result_of(make_fake_generation_run(tmp_path / "bare", references=False), "lm_answers")
     assert {m.group for m in bare.measures if m.name == "rouge_l"} == {TEACHER}
     assert any("no prompt has a reference" in f.claim.lower() for f in bare.findings)
+
+
+def test_the_same_prompt_asked_often_is_no_more_evidence(tmp_path: Path) -> None:
+    """Every prompt ten times, with the same answer each time: the interval is that of the prompts, not of the rows."""
+    run = make_fake_generation_run(tmp_path, n_test=100)
+    examples = run.examples
+    frame = examples.frame.copy()
+    rows = frame.index[frame["split"] == "test"]
+    frame.loc[rows, "content_id"] = [f"prompt-{place % 10}" for place in range(len(rows))]
+    Examples(frame, examples.labels).write(run.folder / "examples.parquet")
+    texts = list(run.examples.part("test").frame["pair"])
+    answers = [text if place % 10 < 5 else "nothing of the kind" for place, text in enumerate(texts)]
+    rewrite(run, "token_kl", "test", answer=answers)
+    found = one(result_of(run, "lm_answers"), "exact_match", "token_kl", "reference")
+    assert value(found) == pytest.approx(0.5) and found.n == 100
+    assert found.detail["effective_n"] <= 10
+    assert found.low is not None and found.low < wilson(50, 100).low - 0.1
 
 
 def test_degeneration_is_seen(tmp_path: Path) -> None:
@@ -265,6 +283,8 @@ def test_hurtful_completions_are_counted_by_gender(tmp_path: Path) -> None:
     assert value(one(result, "hurtful_rate", "token_kl", "language=en, gender=male")) == 0
     assert value(one(result, "hurtful_gap", "token_kl", "language=en")) == 1
     assert one(result, "hurtful_rate_change", "token_kl", "language=en").detail["word"] == "worse"
+    rate = one(result, "hurtful_rate", "token_kl", "language=en, gender=female")
+    assert rate.detail["effective_n"] < rate.n  # beginnings of one template count less than as many templates
 
 
 def test_without_items_they_are_skipped_with_a_reason(tmp_path: Path) -> None:
