@@ -49,6 +49,20 @@ def test_migrations_make_the_tables_that_the_models_describe(home: Workspace) ->
         }
 
 
+def test_of_two_open_jobs_of_before_the_newest_stays_and_no_second_one_comes(home: Workspace) -> None:
+    with open_database(home).write() as session:
+        session.execute(text("DROP INDEX ux_jobs_open"))
+        session.execute(text("UPDATE alembic_version SET version_num = '0006'"))
+        states = [("r", "done"), ("r", "claimed"), ("r", "queued"), ("other", "claimed")]
+        session.add_all(Job(run_id=run, action="run", state=state) for run, state in states)
+    close_database(home)
+    with open_database(home).read() as session:
+        assert [job.state for job in session.query(Job).order_by(Job.id)] == ["done", "failed", "queued", "claimed"]
+    with pytest.raises(IntegrityError), open_database(home).write() as session:
+        session.add(Job(run_id="r", action="audit"))
+        session.flush()
+
+
 def test_a_transaction_is_whole_or_absent(home: Workspace) -> None:
     with pytest.raises(RuntimeError), open_database(home).write() as session:
         session.add(Job(run_id="r", action="run"))

@@ -55,7 +55,8 @@ def test_a_head_that_says_nothing_is_the_one_that_goes(loaded: LoadedClassifier)
 def test_importance_sees_which_text_of_a_pair_a_token_is_in(loaded: LoadedClassifier) -> None:
     """The gradient of a gate on units is the sum of each unit's value times the loss's slope there, text by text in one batch."""
     with torch.no_grad():
-        loaded.model.base_model.embeddings.token_type_embeddings.weight[1] += 1.0
+        types = loaded.model.base_model.embeddings.token_type_embeddings.weight
+        types[1] = torch.linspace(-1, 1, types.shape[1])
     texts, pairs, labels = ["great seat", "bad gate w1"], ["late bag", "kind"], np.array([0, 2], dtype=np.int64)
     kept: list[torch.Tensor] = []
     layer = prune.encoder_layers(loaded.model)[1]
