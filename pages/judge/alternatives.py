@@ -147,7 +147,7 @@ def _frontier(audit: Audited, spec: RunSpec) -> None:
         charts.show(drawn.figure, drawn.arms, key="frontier", says=says)
     if right is None:
         st.caption("Test figures. No front, no knee and no choice, because:")
-        _why(audit, "frontier")
+        parts.skipped(audit, "frontier")
         return
     with right:
         charts.frame(drawn.choices, key="frontier_choices")
@@ -164,7 +164,7 @@ def _cascade(audit: Audited, spec: RunSpec) -> None:
     st.subheader("What if the student passed on what it is not sure of?", anchor=False)
     drawn = draw.cascade_chart(audit, spec)
     if drawn is None:
-        _why(audit, "cascade")
+        parts.skipped(audit, "cascade")
         return
     charts.show(*drawn, key="cascade", says="Accuracy of student and teacher together against the share passed on.")
     _claims(audit, "cascade")
@@ -178,7 +178,7 @@ def _labels(audit: Audited, spec: RunSpec) -> None:
     st.subheader("How many human labels would do instead?", anchor=False)
     drawn = draw.labels_chart(audit, spec)
     if drawn is None:
-        _why(audit, "data_efficiency")
+        parts.skipped(audit, "data_efficiency")
         return
     charts.show(*drawn, key="labels", says="Accuracy of fine-tuning minus the candidate's against human labels.")
     _claims(audit, "data_efficiency")
@@ -188,12 +188,6 @@ def _claims(audit: Audited, check: str) -> None:
     result = audit.report.result(check)
     for finding in result.findings if result else ():
         st.caption(escaped(finding.claim, 600))
-
-
-def _why(audit: Audited, check: str) -> None:
-    result = audit.report.result(check)
-    reason = result.skipped if result and result.skipped else "the audit of this run is older than this check"
-    st.caption(f"Skipped, because {escaped(reason, 300)}.")
 
 
 def _skipped(reasons: dict[str, str]) -> None:

@@ -118,7 +118,7 @@ def _next(audit: Audited, run_id: str, arm: str) -> None:
         _finding(finding)
     rest = [f for f in findings if f not in told[:5]]
     if rest:
-        with st.expander(f"{len(rest)} more findings", type="compact"):
+        with st.expander(f"{len(rest)} more finding{'' if len(rest) == 1 else 's'}", type="compact"):
             for finding in rest:
                 _finding(finding)
 
@@ -227,7 +227,10 @@ def _everything(audit: Audited, spec: RunSpec) -> None:
     """Skipped checks with their reasons, and all measures as one table."""
     skipped = [result for result in audit.report.results if result.skipped]
     if skipped:
-        with st.expander(f"{len(skipped)} checks were skipped, because …", icon=":material/block:"):
+        head = (
+            "1 check was skipped, because …" if len(skipped) == 1 else f"{len(skipped)} checks were skipped, because …"
+        )
+        with st.expander(head, icon=":material/block:"):
             for result in skipped:
                 st.markdown(f"- **{escaped(result.name)}**: {escaped(result.skipped, 300)}")
     with st.expander("All measures", icon=":material/table_rows:"):

@@ -177,7 +177,7 @@ def _row(spec: RunSpec, meta: ViewMeta, row: ExampleRow, arm: str) -> None:
         bars.draw(shown, meta.labels, spec, key=row.row_id)
         others = [each for each in row.arms if each.arm not in (TEACHER, arm)]
         if others:
-            with st.expander(f"{len(others)} other arms", type="compact"):
+            with st.expander(f"{len(others)} other arm{'' if len(others) == 1 else 's'}", type="compact"):
                 bars.draw(others, meta.labels, spec, key=f"others_{row.row_id}")
 
 

@@ -46,7 +46,8 @@ def render() -> None:
             "multi-step tasks; where a mark is open, the teacher itself is at chance."
         )
         charts.show(_chart(known), _table(lines), key="suite_kept", says="Quality kept of each task, ordered.")
-    charts.frame(_table(lines), key="suite_lines")
+    else:
+        charts.frame(_table(lines), key="suite_lines")
     for line in lines:
         if line.remark:
             told = f"**{escaped(line.task)}**: {escaped(line.remark, 400)}"

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from auditor.answers_view import KINDS, AnswersView, Kind
+from distill.files import digest_of
 from distill.spec import RunSpec
 from distill.store import TEACHER, Run
 from pages.ui import cache, charts, figures, palette, parts, state, vote
@@ -28,7 +29,12 @@ def draw(run: Run) -> None:
     spec = run.spec
     students = [arm for arm in view.arms if arm != TEACHER]
     if not students or view.frame.empty:
-        parts.empty("There is no answer to compare.", "No student of this run answered the test prompts.", to="run")
+        parts.empty(
+            "There is no answer to compare.",
+            "No student of this run answered the test prompts.",
+            to="run",
+            label="Open the run",
+        )
         return
     item = state.item()
     if item:
@@ -43,7 +49,9 @@ def draw(run: Run) -> None:
         parts.empty("No prompt matches.", "Clear the search, or choose another kind.")
         return
     pages = max(1, -(-len(found) // SIZE))
-    number = st.pagination(pages, key=f"answers_{arm}_{kind}_{pages}") if pages > 1 else 1
+    # the search is part of the key, so that another one begins at its first page
+    key = f"answers_{arm}_{kind}_{digest_of(search)[:12]}_{pages}"
+    number = st.pagination(pages, key=key) if pages > 1 else 1
     first = (number - 1) * SIZE
     shown = found[first : first + SIZE]
     st.caption(f"{first + 1:,}–{first + len(shown):,} of {len(found):,} prompts, those farthest from the teacher first")
@@ -67,12 +75,13 @@ def _asked(spec: RunSpec, view: AnswersView, students: list[str]) -> tuple[str, 
             "Student", students, index=students.index(spec.candidate) if spec.candidate in students else 0,
             format_func=lambda name: arm_label(spec, name), width=180, key="answers_arm",
         )  # fmt: skip
-    counts = {kind: len(view.chosen(arm, kind)) for kind in KINDS}
+    search = (search or "").strip()
+    counts = {kind: len(view.chosen(arm, kind, search)) for kind in KINDS}
     kind: Kind | None = st.segmented_control(
         "Which", KINDS, default="differ" if counts["differ"] else "all", required=True, label_visibility="collapsed",
         format_func=lambda name: f"{NAMES[name]} {figures.count(counts[name])}", key="answers_kind",
     )  # fmt: skip
-    return arm, kind or "all", (search or "").strip()
+    return arm, kind or "all", search
 
 
 def _row(spec: RunSpec, view: AnswersView, position: int, arm: str) -> None:

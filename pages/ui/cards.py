@@ -14,12 +14,16 @@ from pages.ui.cache import Audited
 from pages.ui.compare_charts import kind_of
 from pages.ui.text import escaped
 
+QUALITY = ("accuracy_retention", "token_agreement", "agreement")
+
 
 def four(audit: Audited, spec: RunSpec, arm: str) -> None:
     """Draw the four cards for one arm against the teacher."""
     kind = kind_of(spec, arm)
     with st.container(horizontal=True, gap="small", key="cards"):
-        _card("Quality kept", *_quality(audit, arm), claim=("accuracy_retention", kind))
+        # what was published of accuracy kept stands beside that figure alone, not beside the agreement that stands in for it
+        told = next((name for name in QUALITY if audit.measure(name, arm)), "agreement")
+        _card("Quality kept", *_quality(audit, arm), claim=(told, kind))
         _card("Speed gained", *_speed(audit, arm), claim=("latency_speedup", kind))
         if audit.measure("total_cost_saving", arm) is not None:
             _card("Cost saved, errors included", *_cost_of_errors(audit, arm), claim=("total_cost_saving", kind))
@@ -95,7 +99,12 @@ def _size(audit: Audited, arm: str) -> tuple[str, str, str, str]:
     mine, teacher = audit.measure("size_bytes", arm), audit.measure("size_bytes", TEACHER)
     if mine is None or teacher is None or not mine.value or not teacher.value:
         return figures.NOTHING, "", "no model on disk", "Bytes of the weights on disk."
-    value = f"{figures.figure(teacher.value / mine.value)}× smaller"
+    if mine.value == teacher.value:
+        value = "as large"
+    else:
+        smaller = mine.value < teacher.value
+        ratio = teacher.value / mine.value if smaller else mine.value / teacher.value
+        value = f"{figures.figure(ratio)}× {'smaller' if smaller else 'larger'}"
     return value, "exact", _change(audit, "size_bytes", arm, figures.size), "Bytes of the weights on disk."
 
 

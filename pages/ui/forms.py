@@ -10,6 +10,7 @@ data; :func:`check` turns it into the model or raises the sentence that says wha
 from __future__ import annotations
 
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -180,7 +181,7 @@ def _whole_numbers(label: str, explain: str | None, value: Any, key: str) -> Any
         placeholder="Whole numbers, with commas",
     )
     pieces = [piece.strip() for piece in (typed or "").replace(";", ",").split(",") if piece.strip()]
-    return [int(piece) if piece.lstrip("-").isdigit() else piece for piece in pieces]
+    return [int(piece) if re.fullmatch(r"-?[0-9]{1,18}", piece) else piece for piece in pieces]
 
 
 def _yaml_line(label: str, explain: str | None, value: Any, key: str) -> Any:

@@ -61,7 +61,7 @@ def _sentence(audit: Audited, spec: RunSpec, arms: list[str]) -> str:
         return "No arm has a token agreement, so none can be ranked."
     best, mine = max(known, key=lambda each: each[1].value or 0.0)
     head = f"{arm_label(spec, best)} chooses most of the teacher's tokens, {words.with_interval(mine)}"
-    over = next((m for m in audit.report.measures if m.name == CONTROL and m.arm == spec.candidate), None)
+    over = audit.measure(CONTROL, spec.candidate)
     if over is None or over.low is None or over.high is None:
         return f"{head}."
     said = "does better than" if over.low > 0 else "does worse than" if over.high < 0 else "cannot be told from"

@@ -21,7 +21,7 @@ def sets(audit: Audited, spec: RunSpec) -> None:
     st.subheader("Test sets", anchor=False)
     found = [m for m in audit.report.measures if m.name == "gender_bias" and m.group and m.seed is None]
     if not found:
-        st.caption("Skipped, because the audit made no such measure")
+        parts.skipped(audit, "lm_bias")
         return
     charts.frame(by_group(audit, spec, found, lambda group: _title(group.removeprefix("set="))), key="bias_sets")
     st.caption("An untrained model shows no preference either: read its quality on Compare beside this.")
@@ -64,8 +64,9 @@ def associations(audit: Audited, spec: RunSpec, arm: str) -> None:
         "Test set", names, default=names[0], required=True, key="bias_set", label_visibility="collapsed",
         format_func=lambda one: escaped(_title(one)),
     ) or names[0]  # fmt: skip
-    told = [m for m in audit.report.measures if m.name == "stereotype_association" and m.group == f"set={name}"]
-    perplexities = {m.arm: m for m in audit.report.measures if m.name == "perplexity" and m.group == f"set={name}"}
+    here = [m for m in audit.report.measures if m.group == f"set={name}" and m.seed is None]
+    told = [m for m in here if m.name == "stereotype_association"]
+    perplexities = {m.arm: m for m in here if m.name == "perplexity"}
     for found in told:
         if found.arm in (TEACHER, arm):
             known = perplexities.get(found.arm)

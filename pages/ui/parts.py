@@ -101,5 +101,8 @@ def _gate(gate: GateResult) -> None:
 def skipped(audit: Audited, check: str) -> None:
     """Why a check has nothing to show."""
     result = audit.report.result(check)
-    reason = result.skipped if result and result.skipped else "the audit made no such measure"
-    st.caption(f"Skipped, because {escaped(reason, 400)}")
+    if result is None:
+        reason = "the audit of this run is older than this check"
+    else:
+        reason = result.skipped or "the audit made no such measure"
+    st.caption(f"Skipped, because {escaped(reason.rstrip('.'), 400)}.")
