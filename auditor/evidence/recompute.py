@@ -164,15 +164,15 @@ def _close(a: float | None, b: float | None) -> bool:
 
 
 def _gates(stored: AuditReport, again: AuditReport) -> Line:
+    because = "" if _same_code(stored, again) else _other_code(stored)
     states = [[(g.measure, g.limit, g.direction, g.required, g.state) for g in r.gates] for r in (stored, again)]
     if states[0] != states[1] or stored.verdict.answer != again.verdict.answer:
-        return Line(
-            "verdict", "failed", f"The verdict reads '{stored.verdict.answer}'; the files say '{again.verdict.answer}'."
-        )
+        sentence = f"The verdict reads '{stored.verdict.answer}'; the files say '{again.verdict.answer}'."
+        return Line("verdict", "failed", sentence + because)
     if not _same_claims((stored.verdict.sentence,), (again.verdict.sentence,)) or not _same_claims(
         stored.verdict.reasons, again.verdict.reasons
     ):
-        return Line("verdict", "failed", "The verdict's words are not the ones that the files give.")
+        return Line("verdict", "failed", "The verdict's words are not the ones that the files give." + because)
     return Line("verdict", "ok", f"Gates and verdict follow from the figures: {stored.verdict.answer}.")
 
 

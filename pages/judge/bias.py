@@ -232,7 +232,7 @@ def _groups(audit: Audited, spec: RunSpec, arm: str) -> None:
     mine = [row for row in rows if row["column"] == (column or columns[0])]
     for name in ("demographic_parity_difference", "equalized_odds_difference", "equal_opportunity_difference"):
         found = [(who, audit.measure(name, who, column)) for who in (TEACHER, arm)]
-        told = [f"{escaped(arm_label(spec, who))} {figures.figure(m.value)}" for who, m in found if m is not None]
+        told = [f"{escaped(arm_label(spec, who))} {words.with_interval(m)}" for who, m in found if m is not None]
         if told:
             st.caption(f"{NAMES[name]}: {' · '.join(told)}", help=MEANINGS[name])
     left, right = st.columns([2, 3], gap="medium")
