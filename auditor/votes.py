@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from auditor.answers_view import AnswersView
 from auditor.evidence.chain import Entry
 from auditor.evidence.jobs import read_by_the_audit
-from auditor.evidence.log import append
+from auditor.evidence.log import append, one_at_a_time
 from auditor.evidence.signoff import same_person
 from auditor.review.rounds import require_name
 from distill.db import Base, open_database
@@ -119,6 +119,7 @@ def cast(
     if choice not in CHOICES:
         raise ReviewError(f"'{choice}' is no vote.", hint=f"One of {', '.join(CHOICES)}.")
     with open_database(workspace).write() as session:
+        one_at_a_time(session, question.run_id)  # else a second press would not see the vote of the first
         before = _last(session, question, row_id, voter)
         stands = before is not None and before.choice != "undo"
         if choice != "undo" and stands:

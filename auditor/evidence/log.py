@@ -18,7 +18,7 @@ from distill.workspace import Workspace
 
 
 class EvidenceRow(Base):
-    """One entry of a run's chain. Writers come one after the other (:func:`_one_at_a_time`); the key (run, seq) proves it."""
+    """One entry of a run's chain. Writers come one after the other (:func:`one_at_a_time`); the key (run, seq) proves it."""
 
     __tablename__ = "evidence"
 
@@ -58,7 +58,7 @@ def append(session: Session, run_id: str, actor: str, action: str, payload: dict
     Raises:
         ValueError: the payload has no canonical JSON.
     """
-    _one_at_a_time(session, run_id)
+    one_at_a_time(session, run_id)
     query = select(EvidenceRow).where(EvidenceRow.run_id == run_id).order_by(EvidenceRow.seq.desc()).limit(1)
     last = session.scalars(query).first()
     entry = next_entry(run_id, last.entry() if last else None, actor, action, payload)
@@ -68,7 +68,7 @@ def append(session: Session, run_id: str, actor: str, action: str, payload: dict
     return entry
 
 
-def _one_at_a_time(session: Session, run_id: str) -> None:
+def one_at_a_time(session: Session, run_id: str) -> None:
     """Wait for the other writers of this chain to commit. SQLite's transaction holds the only write lock already.
 
     A lock on the last row would not do: whoever waited for it goes on with the row that was the last one before.
