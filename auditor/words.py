@@ -176,6 +176,8 @@ MEASURES: dict[str, Word] = {
     "hurtful_gap": Word("hurtful gap", "points"),
     "hurtful_rate_change": Word("hurtful rate change", "points"),
     "label_error_bound": Word("label error bound", "share"),
+    "label_gender_association": Word("association of label and gender", "plain"),
+    "label_gender_growth": Word("growth of the association of label and gender", "plain"),
     "label_review_coverage": Word("label review coverage", "share"),
     "language_accuracy": Word("language accuracy", "share"),
     "language_agreement": Word("language agreement", "share"),

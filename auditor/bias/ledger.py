@@ -1,6 +1,6 @@
 """How labels go with gender, from the people's labels to each arm's: where along the way does the association grow?
 
-Two published measures of growth and one of level:
+Two published measures of growth and one of level, whose own growth is its plain difference, paired by rows:
 
 - bias amplification, Zhao et al., "Men also like shopping", EMNLP 2017, eq. 2: for labels that lean to a gender in the reference labels, how much
   more they lean to it in the predictions;
@@ -39,8 +39,9 @@ class LedgerLine:
         association: bias-corrected Cramér's V of label and gender.
         gaps: for each label share within 'female' minus share within 'male'.
         reference: the line that the amplification is measured from, None for the first.
+        growth: ``association`` minus that of the reference, on the same rows in each resample; None for the first.
         zhao, directional: amplification from the reference to this line; None for the first. ``directional`` is above 0 where the
-            association has grown.
+            association has grown. Neither is a difference of associations.
         n: rows with one known gender; ``dropped`` rows with neither or both.
     """
 
@@ -48,6 +49,7 @@ class LedgerLine:
     association: Interval
     gaps: Mapping[str, Interval]
     reference: str | None
+    growth: Interval | None
     zhao: Interval | None
     directional: Interval | None
     n: int
@@ -164,8 +166,9 @@ def _line(
     return LedgerLine(
         name=name,
         association=_interval(found[:, 0], draws[..., 0], n),
-        gaps={c: _interval(found[:, 3 + k], draws[..., 3 + k], n) for k, c in enumerate(classes)},
+        gaps={c: _interval(found[:, 4 + k], draws[..., 4 + k], n) for k, c in enumerate(classes)},
         reference=reference,
+        growth=None if reference is None else _interval(found[:, 3], draws[..., 3], n),
         zhao=None if reference is None else _interval(found[:, 1], draws[..., 1], n),
         directional=None if reference is None else _interval(found[:, 2], draws[..., 2], n),
         n=n,
@@ -174,11 +177,13 @@ def _line(
 
 
 def _statistics(tables: IntArray) -> FloatArray:
-    """Association, both amplifications and the gap of each label from ``(..., 2, c, c)`` counts, ``(..., 3 + c)``."""
+    """Association, both amplifications, growth and the gap of each label from ``(..., 2, c, c)`` counts, ``(..., 4 + c)``."""
     labels = tables.sum(axis=-2)
     shares = _share(labels, -1)
-    three = [corrected_cramers_v(labels), zhao_amplification(tables), directional_amplification(tables)]
-    result: FloatArray = np.concatenate([np.stack(three, axis=-1), shares[..., 0, :] - shares[..., 1, :]], axis=-1)
+    association = corrected_cramers_v(labels)
+    growth = association - corrected_cramers_v(tables.sum(axis=-1))
+    four = [association, zhao_amplification(tables), directional_amplification(tables), growth]
+    result: FloatArray = np.concatenate([np.stack(four, axis=-1), shares[..., 0, :] - shares[..., 1, :]], axis=-1)
     return result
 
 

@@ -35,7 +35,8 @@ class LedgerOptions(LexiconOptions):
     options=LedgerOptions,
     measures={
         "label_gender_association": "Strength of the association of label and gender (bias-corrected Cramér's V).",
-        "bias_amplification": "Growth of that association against the line before (BiasAmp→, Wang & Russakovsky 2021).",
+        "label_gender_growth": "That strength minus the one of the line before, on the same rows.",
+        "bias_amplification": "How far label shares moved the way they leaned in the line before (BiasAmp→, Wang & Russakovsky 2021).",
         "bias_amplification_zhao": "The same after Zhao et al. 2017.",
     },
 )
@@ -90,9 +91,10 @@ def _synthetic_line(audit: AuditInput, options: LedgerOptions) -> LedgerLine:
 def _measures(line: LedgerLine) -> list[Measure]:
     detail = {"left_out": line.dropped}
     measures = [measured("label_gender_association", line.association, line.name, detail=detail)]
-    if line.directional is not None and line.zhao is not None:
+    if line.growth is not None and line.directional is not None and line.zhao is not None:
         common: dict[str, Any] = {"versus": line.reference, "higher_is_better": False}
         measures += [
+            measured("label_gender_growth", line.growth, line.name, **common),
             measured("bias_amplification", line.directional, line.name, **common),
             measured("bias_amplification_zhao", line.zhao, line.name, **common),
         ]

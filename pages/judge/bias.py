@@ -199,9 +199,17 @@ def _gaps(audit: Audited, spec: RunSpec) -> None:
         charts.show(
             *ledger, key="ledger", says="Association of label and gender from people to teacher, labels and arms."
         )
-        grown = audit.measure("bias_amplification", spec.candidate)
-        if grown is not None:
-            st.caption(f"growth from teacher to candidate: {_signed(grown)}", help=MEANINGS["bias_amplification"])
+        for name, told in _GROWN.items():
+            grown = audit.measure(name, spec.candidate)
+            if grown is not None:
+                st.caption(f"{told}: {_signed(grown)}", help=MEANINGS[name])
+
+
+# the first is the difference of two bars above; the second is counted in another way and is no such difference
+_GROWN = {
+    "label_gender_growth": "growth from teacher to candidate, the difference of their bars",
+    "bias_amplification": "BiasAmp→, a measure of its own in shares of labels, not in bars",
+}
 
 
 def _association(audit: Audited, spec: RunSpec, arm: str) -> None:

@@ -33,9 +33,14 @@ MEANINGS = {
         "the teacher's, the labels trained on, the arms'. It shows where along the way an association grows, and cannot show whether it is unfair: "
         "women and men may have written of different things. Synthetic labels are on pool rows, the others on test rows."
     ),
+    "label_gender_growth": (
+        "The candidate's bar minus the teacher's, with both counted on the same rows in each resample. 0 is none. "
+        "A bar stops at 0: an association weaker than chance would make it is shown as none. "
+        "Amplification is not presumed: papers disagree."
+    ),
     "bias_amplification": (
-        "Growth of the association between gender and label from one line to the next (directional form, Wang and Russakovsky 2021; "
-        "first form Zhao et al. 2017). 0 is none. Amplification is not presumed: papers disagree."
+        "How far the share of each label within a gender has moved in the direction in which it leaned at the teacher (directional form, Wang "
+        "and Russakovsky 2021; first form Zhao et al. 2017). 0 is none. It is no difference of the bars, which are Cramér's V."
     ),
     "stereotype_association": (
         "Each dot is an occupation: the score gap, she minus he, against the published share of women in it. A rising cloud means that the "

@@ -72,6 +72,12 @@ def test_ledger_follows_the_flow() -> None:
     )
     first, teacher, last = lines
     assert first.zhao is None
+    assert first.growth is None
+    assert teacher.growth is not None
+    assert (teacher.growth.low, teacher.growth.value, teacher.growth.high) == (0, 0, 0)  # the same labels, paired
+    assert last.growth is not None
+    assert last.growth.value == pytest.approx(last.association.value - teacher.association.value)
+    assert 0 < last.growth.low < last.growth.value < last.growth.high
     assert first.n + first.dropped == n
     assert teacher.directional is not None
     assert teacher.directional.value == 0

@@ -217,6 +217,12 @@ def test_the_ledger_goes_from_people_to_the_student(tmp_path: Path) -> None:
     found = result_of(run, "gender_ledger")
     assert value(one(found, "label_gender_association", "distilled")) > 0.95
     assert value(one(found, "label_gender_association", "people")) < 0.3
+    grown = one(found, "label_gender_growth", "distilled")
+    levels = [value(one(found, "label_gender_association", who)) for who in ("distilled", "teacher")]
+    assert value(grown) == pytest.approx(
+        levels[0] - levels[1]
+    )  # what a reader sees of the two is what the interval is of
+    assert grown.versus == "teacher"
     assert value(one(found, "bias_amplification", "distilled")) > 0.1
     lines = [row["line"] for row in found.tables["ledger"]]
     assert lines[:2] == ["people", "teacher"]
