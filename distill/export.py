@@ -2,7 +2,7 @@
 
 onnx, onnx-int8   model.onnx, tokenizer.json, config.json, inference.json
 hf                config.json, model.safetensors, tokenizer
-bundle            onnx (int8 on request) with predict.py, README.md (model card) and SHA256SUMS
+bundle            onnx (int8 on request) with predict.py, README.md (model card, and how to use it) and SHA256SUMS
 """
 
 from __future__ import annotations
@@ -36,6 +36,17 @@ SAME = 0.999  # of fp32 predictions, else nothing is handed over
 SINGLES = 50  # texts answered one by one for the latency
 TEXTS = 1_000  # test texts that are compared at most
 TIMEOUT = 600.0
+USE = """
+## How to use these files
+
+With `pip install onnxruntime tokenizers` and nothing else:
+
+    python predict.py "a text" "another text"    # or one text a line: python predict.py < texts.txt
+
+Each text is answered by one line of JSON: its label, and the probability of each label. In Python, or for pairs of texts:
+`from predict import predict, FACTS` and `predict(["a text", ("a text", "its pair")])`; columns are in the order of `FACTS["labels"]`.
+`sha256sum -c SHA256SUMS` checks the files, `verified.json` says how they answered against the model that was audited.
+"""
 
 
 @dataclass(frozen=True)
@@ -83,6 +94,7 @@ def export(run: Run, arm: str, form: str, target: Path, *, seed: int | None = No
     if name is None:
         raise StoreError(f"'{form}' is no format to export to.", hint=nearest(form, FORMATS))
     card = model_of(run, arm, seed)
+    target = target.absolute()  # predict.py is tried with another folder as the current one
     if target.exists():
         raise StoreError(f"There is already something at {target}.", hint="Choose another folder with -o.")
     if not target.parent.is_dir():
@@ -157,8 +169,9 @@ def _write(run: Run, card: ModelCard, form: Format, folder: Path, card_text: str
         write_json(folder / FACTS, {**facts, "max_tokens": limit})
     if form.startswith("bundle"):
         shutil.copyfile(TEMPLATE, folder / "predict.py")
-    if card_text:
-        write_text(folder / "README.md", card_text)
+    use = USE if form.startswith("bundle") else ""
+    if card_text or use:
+        write_text(folder / "README.md", f"{card_text}{use}")
 
 
 def _hugging_face(source: Path, card: ModelCard, folder: Path) -> None:
@@ -246,6 +259,7 @@ print(json.dumps({"probs": probs, "cold": cold, "singles": singles[:int(sys.argv
 
 def answer_alone(folder: Path, test: Examples) -> Alone:
     """Ask the predict.py in ``folder`` in a fresh, isolated process; raises ModelError where it fails, or where torch got in."""
+    folder = folder.absolute()  # the process starts in it
     texts: Sequence[object] = test.texts if test.pairs is None else list(zip(test.texts, test.pairs, strict=True))
     ended = subprocess.run(
         [sys.executable, "-I", "-c", _HARNESS, str(folder), str(SINGLES)],

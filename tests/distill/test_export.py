@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from auditor.cli.main import main
 from distill.engine.memory import MemoryFacts
 from distill.errors import ModelError, StoreError
 from distill.export import FORMATS, export, exports
@@ -38,17 +39,33 @@ def test_a_bundle_answers_alone_and_lists_its_digests(run: Run, tmp_path: Path) 
         digest, name = line.split("  ")
         assert file_digest(folder / name) == digest
     assert {"predict.py", "README.md", "verified.json", "model.onnx"} <= {path.name for path in folder.iterdir()}
-    said = subprocess.run(
-        [sys.executable, "-I", "predict.py"],
-        input="great flight\nlate bag\n",
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        check=True,
-    )
-    answers = [json.loads(line) for line in said.stdout.splitlines()]
-    assert len(answers) == 2 and answers[0]["label"] in run.examples.labels
+    by_lines = asked(folder, typed="great flight\nlate bag\n")
+    assert by_lines == asked(folder, "great flight", "late bag")
+    answers = [json.loads(line) for line in by_lines.splitlines()]
+    assert len(answers) == 2 and all(set(answer["probabilities"]) == set(run.examples.labels) for answer in answers)
+    assert all(answer["label"] == max(answer["probabilities"], key=answer["probabilities"].get) for answer in answers)
+    assert "usage: python predict.py" in asked(folder, "--help")
     assert len((folder / "predict.py").read_text().splitlines()) < 40
+    readme = (folder / "README.md").read_text()
+    assert readme.startswith("# A card\n") and 'python predict.py "' in readme
+
+
+def asked(folder: Path, *texts: str, typed: str = "") -> str:
+    """What the predict.py of a bundle prints for texts as arguments, or typed."""
+    command = [sys.executable, "-I", "predict.py", *texts]
+    return subprocess.run(command, input=typed, capture_output=True, text=True, cwd=folder, check=True).stdout
+
+
+def test_the_command_takes_a_folder_from_where_it_is_typed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HEIRLOOM_HOME", str(run.folder.parent.parent))
+    monkeypatch.setattr(Run, "status", lambda _: "complete")
+    with pytest.raises(SystemExit) as end:
+        main(["export", run.id, "--arm", "distilled", "--format", "bundle-int8", "-o", "here"])
+    assert end.value.code == 0, capsys.readouterr().err
+    assert capsys.readouterr().out == "here\n" and (tmp_path / "here" / "predict.py").exists()
 
 
 def test_what_was_measured_stays_with_the_run_and_outside_its_manifest(run: Run, tmp_path: Path) -> None:
