@@ -10,7 +10,8 @@
                      manifest, whose digest stands in the chain and which names the models by their digests
     report.…         the report in the formats that were asked for
 
-The zip is deterministic: the same content gives the same bytes, so a verifier makes it again and compares.
+The zip is deterministic: the same content gives the same bytes, so a verifier makes it again and compares. Where another tool packed the same
+files again, they are verified all the same, and it is said: the signature is over the files, not over the zip.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +48,8 @@ MANIFEST, SIGNATURE, CHAIN, TEXTS = "manifest.json", "signature.json", "chain.js
 ANSWERS = "answers.jsonl"
 OWN_PROOF = (MANIFEST, SIGNATURE, TEXTS, ANSWERS)
 _EPOCH = (1980, 1, 1, 0, 0, 0)
+_EXPANDED = 200  # times the zip's own size that its files may come to: more is a bomb
+_UNREADABLE = (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, RuntimeError, OSError, zlib.error, lzma.LZMAError)  # fmt: skip
 # everything that figures rest on; models are named by their digests and stay at home
 FILES = (
     "spec.yaml",
@@ -70,9 +75,10 @@ WITH_TEXT = ("examples.parquet", "labels.parquet", "items.parquet", "unanswered.
 
 @dataclass(frozen=True)
 class Bundle:
-    """The members of a bundle by name."""
+    """The members of a bundle by name; ``repacked`` says that they came in a zip of another tool."""
 
     members: Mapping[str, bytes] = field(repr=False)
+    repacked: bool = False
 
     def to_bytes(self) -> bytes:
         """The zip; the same members give the same bytes. Stored, not deflated: zlib's versions differ in their output."""
@@ -86,23 +92,42 @@ class Bundle:
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str = "The file") -> Bundle:
-        """Read a zip that :meth:`to_bytes` made.
+        """Read a zip that :meth:`to_bytes` made, or one that another tool made of the same files.
 
         Raises:
-            ReportError: not a zip, an unsafe or doubled name, or bytes that :meth:`to_bytes` would not write.
+            ReportError: not a zip, an unsafe or doubled name, or a zip of ours with bytes that :meth:`to_bytes` would not write.
         """
-        damaged = ReportError(f"{where} is not an intact Heirloom bundle.", hint="Ask for the file again.")
+        again = "Ask for the file again."
+        damaged = ReportError(f"{where} is not an intact Heirloom bundle.", hint=again)
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                names = archive.namelist()
+                infos = archive.infolist()
+                names = [info.filename for info in infos]
                 if len(set(names)) != len(names) or any(unsafe(name) for name in names):
                     raise damaged
-                bundle = cls({name: archive.read(name) for name in names})
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, RuntimeError, OSError) as error:
+                if sum(info.file_size for info in infos) > _EXPANDED * len(data):
+                    raise damaged
+                # other tools list folders too
+                members = {info.filename: archive.read(info) for info in infos if not (info.is_dir() and not info.file_size)}  # fmt: skip
+        except _UNREADABLE as error:
             raise damaged from error
-        if bundle.to_bytes() != data:
-            raise damaged
-        return bundle
+        bundle = cls(members)
+        if (whole := bundle.to_bytes()) == data:
+            return bundle
+        if any(_ours(info) for info in infos):
+            place = next((i for i, (a, b) in enumerate(zip(data, whole, strict=False)) if a != b), min(len(data), len(whole)))  # fmt: skip
+            raise ReportError(
+                f"{where} is a Heirloom bundle whose container was changed, first at byte {place:,}: its {len(members)} files can be read.",
+                hint=again,
+            )
+        return cls(members, repacked=True)
+
+
+def _ours(info: zipfile.ZipInfo) -> bool:
+    """Whether a member has the head that :meth:`Bundle.to_bytes` writes. Another tool leaves none such (its own times, rights or compression);
+    a flipped byte leaves all but one."""
+    head = (info.date_time, info.compress_type, info.create_system, info.external_attr, info.extra)
+    return head == (_EPOCH, zipfile.ZIP_STORED, 3, 0o644 << 16, b"")
 
 
 def unsafe(name: str) -> bool:

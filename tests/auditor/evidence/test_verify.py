@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,38 @@ def test_a_flipped_byte_of_the_zip_itself_is_found(bundle: Bundle) -> None:
     for position in range(0, len(data), max(1, len(data) // 300)):
         torn = data[:position] + bytes([data[position] ^ 4]) + data[position + 1 :]
         assert not verify_bundle(torn).ok, position
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
+def test_the_same_files_packed_again_verify_and_it_is_said(bundle: Bundle, method: int) -> None:
+    found = verify_bundle(packed(bundle.members, method))
+    assert failed(found) == [] and found.ok
+    line = next(line for line in found.lines if line.what == "container")
+    assert line.state == "not checked" and f"its {len(bundle.members)} files" in line.sentence
+    assert all(line.what != "container" for line in verify_bundle(bundle.to_bytes()).lines)
+    changed = {**bundle.members, "report.md": b"# Another\n"}
+    assert failed(verify_bundle(packed(changed, method))) == ["files"]
+
+
+def packed(members: Mapping[str, bytes], method: int) -> bytes:
+    """A zip as other tools make it: the time of today, folders, any compression."""
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.mkdir("run")
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def test_a_changed_container_is_told_from_changed_files_and_a_bomb_is_refused(bundle: Bundle) -> None:
+    data = bundle.to_bytes()
+    torn = data[:10] + bytes([data[10] ^ 1]) + data[11:]  # the time of the first file
+    (line,) = verify_bundle(torn).lines
+    assert "container was changed, first at byte 10" in line.sentence
+    (line,) = verify_bundle(packed({"manifest.json": bytes(10**7)}, zipfile.ZIP_DEFLATED)).lines
+    assert "not an intact" in line.sentence
+    (line,) = verify_bundle(packed({"else.txt": b"x"}, zipfile.ZIP_DEFLATED)).lines
+    assert "manifest.json is missing" in line.sentence
 
 
 def test_a_missing_and_an_added_file_are_found(bundle: Bundle) -> None:
