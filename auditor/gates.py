@@ -10,7 +10,8 @@ for that the table ``gates`` of every arm carries p values by Holm over the fami
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from auditor.check import CHECKS, GIVES, MEASURES
@@ -78,6 +79,76 @@ def gate_interval(measure: Measure) -> Interval:
     return Interval(
         value, math.nan if low is None else float(low), math.nan if high is None else float(high), measure.n
     )
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a test of a change and a gate on the same change say together. ``state`` and ``needed`` are the gate's; None without one."""
+
+    words: str
+    state: GateState | None = None
+    needed: int | None = None
+
+
+def one_statement(measure: Measure, settings: AuditSpec, write: Callable[[float], str], undecided: str) -> Statement:
+    """The word of ``measure`` (better, worse, equivalent, cannot tell) and what the spec's gate on it makes of it, as one statement.
+
+    The test asks whether there is a change, the gate whether it keeps to a limit: 'worse' and 'cannot tell' may both be true.
+
+    Args:
+        measure: a change with ``detail["word"]``.
+        write: a limit with its unit, without a sign ('2 points').
+        undecided: what the test left open, for 'cannot tell' ('whether there is a difference').
+    """
+    word = str(measure.detail["word"])
+    plain = {"better": "surely better", "worse": "surely worse", "cannot tell": f"{undecided} cannot be told"}
+    said = plain.get(word, word)
+    gates = [gate for gate in settings.gates if gate.measure == measure.name]
+    if not gates or measure.value is None:
+        return Statement(said if gates else word)
+    limit, direction = limit_of(max(gates, key=lambda gate: gate.required))
+    found = gate_decision(gate_interval(measure), limit, direction)
+    bad = limit < 0 if direction == "at least" else limit > 0  # the gate allows a loss of so much
+    much = write(abs(limit))
+    if bad and (word, found.word) == ("cannot tell", "cannot tell"):
+        neither = f"neither {undecided} nor whether it is more than {much} worse can be told"
+        return Statement(neither, found.word, found.n_to_decide)
+    if bad and word == "worse":
+        more = {
+            "pass": f", but by no more than {much}",
+            "fail": f", and by more than {much}",
+            "cannot tell": f"; whether by more than {much} cannot be told",
+        }
+    elif bad:
+        kept = {"better": "", "equivalent": f", and surely no more than {much} worse"}
+        more = {
+            "pass": kept.get(word, f", but it is surely no more than {much} worse"),
+            "fail": f", but more than {much} worse",
+            # the test looks at the 90 % interval, the gate at the 95 %
+            "cannot tell": f" at 90 % confidence; at the 95 % of the gate, whether it is more than {much} worse cannot be told",
+        }
+    else:
+        asked = f"{direction} {'−' if limit < 0 else ''}{much}"
+        more = {
+            "pass": f"; it is {asked}, as was asked for",
+            "fail": f"; it is not {asked}, as was asked for",
+            "cannot tell": f"; whether it is {asked} cannot be told",
+        }
+    return Statement(said + more[found.word], found.word, found.n_to_decide)
+
+
+def limit_said(measure: Measure, settings: AuditSpec) -> str:
+    """' The limit set for it, at most 0.01, is kept.': what the gate on a change says, for a sentence that gives the test's word; '' without a gate."""
+    gate = next((gate for gate in settings.gates if gate.measure == measure.name), None)
+    if gate is None or measure.value is None:
+        return ""
+    limit, direction = limit_of(gate)
+    asked = f"{direction} {limit:g}".replace("-", "−")
+    return {
+        "pass": f" The limit set for it, {asked}, is surely kept.",
+        "fail": f" The limit set for it, {asked}, is surely broken.",
+        "cannot tell": f" Whether the limit set for it, {asked}, is kept cannot be told.",
+    }[gate_decision(gate_interval(measure), limit, direction).word]
 
 
 def why_missing(name: str, arm: str, results: Sequence[CheckResult], measure: Measure | None = None) -> str:

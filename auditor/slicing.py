@@ -68,7 +68,8 @@ def judged(
         measures += [*_accuracies(arm, right, parts, options, seed), *differences, *_too_few(arm, few), last]
         if arm == audit.spec.candidate:
             lost = [m for m in differences if _lost(m)]
-            findings = [_finding(check, m) for m in lost]
+            twins = _twins(parts)
+            findings = [_finding(check, m, twins[m.group or ""]) for m in lost if m.group in twins]
             findings += [] if lost else [_worst_finding(check, last)]
     return CheckResult(name=check, measures=tuple(measures), findings=tuple(findings))
 
@@ -131,13 +132,22 @@ def _lost(measure: Measure) -> bool:
     return measure.value is not None and measure.value < 0 and adjusted is not None and adjusted < LEVEL
 
 
-def _finding(check: str, measure: Measure) -> Finding:
+def _twins(parts: list[tuple[str, Mask]]) -> dict[str, list[str]]:
+    """The first slice of those that are the very same rows, with the others' names: their figures are one, and are told once."""
+    found: dict[bytes, list[str]] = {}
+    for name, mask in parts:
+        found.setdefault(mask.tobytes(), []).append(name)
+    return {first: others for first, *others in found.values()}
+
+
+def _finding(check: str, measure: Measure, same: list[str]) -> Finding:
+    rows = "".join(f", the same rows as {name}" for name in same)
     return Finding(
         check=check,
         severity="warning",
         claim=(
             f"'{measure.arm}' lost {points(measure.value)} {point_range(measure.low, measure.high)} of accuracy "
-            f"in {measure.group} (n = {measure.n:,}), after correction for the number of slices."
+            f"in {measure.group} (n = {measure.n:,}{rows}), after correction for the number of slices."
         ),
         evidence=(measure,),
         action="See these texts on the page Examples; more labels of this kind may help.",

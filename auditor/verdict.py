@@ -127,7 +127,18 @@ def _changed(candidate: str, measures: list[Measure]) -> str:
     lost, won = (find(measures, name, candidate) for name in ("regressions", "gains"))
     if lost is None or won is None or lost.value is None or won.value is None:
         return ""
-    return f"{lost.value:,.0f} got worse, {won.value:,.0f} better."
+    return counted(lost, won, sum(m.name == lost.name and m.arm == candidate and m.seed is not None for m in measures))
+
+
+def counted(lost: Measure, won: Measure, seeds: int, what: str = "") -> str:
+    """'67 got worse, 42 better.', and what they are counted on where that is not what the accuracy is the mean of."""
+    sentence = f"{lost.value or 0:,.0f}{what} got worse, {won.value or 0:,.0f} better"
+    if seeds < 2:
+        return f"{sentence}, of {lost.n:,}."
+    return (
+        f"{sentence}, of {lost.n:,}, where the {seeds} seeds answer as one by their mean probabilities; "
+        "accuracy is the mean of the single seeds, so the two need not tally."
+    )
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from auditor.measuring import affordable, bootstrapped, proportion, share, spoil
 from auditor.stats.bootstrap import bootstrap_mean
 from auditor.stats.fidelity import gains, kl_divergence, mass_matched, regressions
 from auditor.types import CheckResult, Finding, Measure
+from auditor.verdict import counted
 from distill.plugins import NoOptions
 from distill.store import TEACHER
 from distill.types import Floats, Ints
@@ -116,7 +117,7 @@ def _inherited(audit: AuditInput, measures: list[Measure]) -> list[Finding]:
             Finding(
                 check="fidelity",
                 severity="info",
-                claim=f"{lost.value:,.0f} texts got worse and {won.value:,.0f} better, of {lost.n:,}.",
+                claim=counted(lost, won, len(audit.seeds(candidate)), " texts"),
                 evidence=(lost, won),
                 action="See them on the page Examples.",
             )

@@ -13,6 +13,7 @@ from auditor.bias.items import build_items
 from auditor.bias.measures import change_measures, gap_measures
 from auditor.bias.scoring import LexiconOptions, Scorer, comparisons, lexicon_of, nothing, single_texts
 from auditor.check import AuditInput, check
+from auditor.gates import limit_said
 from auditor.measuring import control_of, finite, measured
 from auditor.types import CheckResult, Finding, Severity
 from distill.errors import DataError
@@ -130,7 +131,8 @@ def _findings(found: GapAudit, audit: AuditInput, control: str | None) -> tuple[
             Finding(
                 check=NAME,
                 severity=severity[change.word],
-                claim=change.sentence(what),
+                claim=change.sentence(what)
+                + "".join(limit_said(m, audit.spec.audit) for m in evidence if m.versus == TEACHER),
                 evidence=evidence,
                 action=action,
             )

@@ -172,11 +172,22 @@ def _row(found: GroupAudit, arm: str, index: int) -> dict[str, Any]:
     }
 
 
+_MENTIONED = {"female": "women", "male": "men", "both": "women and men", "none": "neither women nor men"}
+
+
+def in_words(group: str) -> str:
+    """A group as people say it: 'mentions (derived)=male' is 'texts that mention men', 'age=old' 'texts with age = old'."""
+    column, _, value = group.partition("=")
+    if column == DERIVED and value in _MENTIONED:
+        return f"texts that mention {_MENTIONED[value]}"
+    return f"texts with {column} = {value}" if value else group
+
+
 def _four_fifths(measure: Measure) -> Finding:
     return Finding(
         check=NAME,
         severity="warning",
-        claim=f"'{measure.arm}' gives the positive label to {measure.group} less than four fifths as often as to the best group "
+        claim=f"'{measure.arm}' gives the positive label to {in_words(measure.group or '')} less than four fifths as often as to the best group "
         f"({measure.value:.2f} {bracket(measure.low, measure.high, 2)}).",
         evidence=(measure,),
         action="Compare with the teacher's ratio in the same group, and look at the human labels there.",

@@ -34,7 +34,7 @@ PERCENTS = (50, 95, 99)
         "latency_p50_ms": "Median time of one text, batch 1, warm, all threads (group threads=N for each count).",
         "latency_p95_ms": "95th percentile of the same.",
         "latency_p99_ms": "99th percentile of the same.",
-        "latency_speedup": "The teacher's median time divided by the arm's, over interleaved rounds.",
+        "latency_speedup": "The teacher's median time of one text divided by the arm's, over the rounds in which both ran in turn.",
         "throughput_per_s": "Texts a second at the best batch size (group batch=N for each size).",
         "throughput_speedup": "Throughput divided by the teacher's, each at its best batch size.",
     },

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from auditor.check import AuditInput, check
 from auditor.comparing import FEW, equivalence_detail, paired, retention, too_alike, widened
+from auditor.gates import one_statement
 from auditor.measuring import (
     bootstrapped,
     control_of,
@@ -220,6 +221,9 @@ def _candidate_finding(audit: AuditInput, measures: list[Measure]) -> list[Findi
     mine = found[0]
     word, margin = mine.detail["word"], audit.spec.audit.margin
     beyond = mine.high is not None and mine.high < -margin
+    said = one_statement(
+        mine, audit.spec.audit, lambda limit: f"{100 * limit:g} points", "whether there is a difference"
+    )
     severity: Severity = "info"
     action = ""
     if word == "worse":
@@ -227,11 +231,14 @@ def _candidate_finding(audit: AuditInput, measures: list[Measure]) -> list[Findi
         action = "Look at the regressions; try more layers, more labels or another temperature."
     elif word == "cannot tell":
         severity = "notice"
-        needed = mine.detail["n_to_decide"]
-        action = f"About {needed:,} labelled test rows would decide it." if needed else "Label more test rows."
+        action = "Label more test rows."
+    if said.state == "cannot tell" and said.needed:  # the number that the verdict says, so that there is one
+        action = f"About {said.needed:,} labelled test rows would decide whether the limit is kept. {action}".strip()
+    elif word == "cannot tell" and said.state != "cannot tell" and (needed := mine.detail["n_to_decide"]):
+        action = f"About {needed:,} labelled test rows would decide whether there is a difference."
     claim = (
         f"'{mine.arm}' differs from the teacher by {points(mine.value)} of accuracy "
-        f"{point_range(mine.low, mine.high)} on {mine.n:,} texts, with a margin of ±{100 * margin:.1f}: {word}."
+        f"{point_range(mine.low, mine.high)} on {mine.n:,} texts, with a margin of ±{100 * margin:.1f}: {said.words}."
     )
     return [Finding(check="quality", severity=severity, claim=claim, evidence=(mine,), action=action)]
 

@@ -116,8 +116,13 @@ def _make(context: StageContext, path: Path) -> dict[str, Any]:
 
 def _chosen(context: StageContext, examples: Examples, teacher: Teacher) -> Examples:
     """The pool's distinct texts, at most ``signals.max_labels`` of them by a seeded choice, in file order."""
-    pool = examples.part("pool")
-    pool = pool.take(~pool.frame["content_id"].duplicated().to_numpy())
+    whole = examples.part("pool")
+    pool = whole.take(~whole.frame["content_id"].duplicated().to_numpy())
+    if len(pool) < len(whole):
+        context.monitor.note(
+            f"The pool has {len(whole):,} rows and {len(pool):,} distinct texts; a text is labelled once, "
+            f"so {len(whole) - len(pool):,} repeats are left out."
+        )
     covers = getattr(teacher, "covers", None)
     if covers is not None:
         known = covers(pool)

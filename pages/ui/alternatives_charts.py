@@ -74,27 +74,29 @@ def _span(method: Method, measure: str) -> str:
 
 
 def _making(audit: Audited, arm: str) -> str:
-    """'1 min 40 s · 0.6 Wh (estimate, no meter) · no human labels · 10,000 synthetic labels': what is known of it."""
+    """'1 min 40 s · 0.6 Wh (estimate, no meter) · no human labels of its own · 10,000 synthetic labels': what is known of it."""
     seconds, energy = audit.measure("making_seconds", arm), audit.measure("making_energy_kwh", arm)
     human, synthetic = (audit.measure(f"making_{kind}_labels", arm) for kind in ("human", "synthetic"))
     pieces = [figures.duration(seconds.value)] if seconds else []
     if energy:
         estimate = f" ({NO_METER})" if energy.detail.get("estimate", True) else ""
         pieces.append(f"{figures.figure(figures.scaled(energy.value, 1000))} Wh{estimate}")
-    pieces += [f"{figures.count(human.value) if human.value else 'no'} human labels"] if human else []
+    pieces += (
+        [f"{figures.count(human.value)} human labels" if human.value else "no human labels of its own"] if human else []
+    )
     if synthetic and synthetic.value:
         pieces.append(f"{figures.count(synthetic.value)} synthetic labels{_behind(synthetic)}")
     return " · ".join(pieces) or figures.NOTHING
 
 
 def _behind(synthetic: Measure) -> str:
-    """' (0.05 Wh; their teacher learnt from 12,000 human labels)': what it took to have the labels, for all arms together."""
+    """' (0.05 Wh; made by a teacher trained on 12,000 human labels)': what it took to have the labels, for all arms together."""
     wh, human = (
         figures.scaled(synthetic.detail.get("labelling_kwh"), 1000),
         synthetic.detail.get("teacher_human_labels"),
     )
     pieces = [f"{figures.figure(wh)} Wh"] if wh is not None else []
-    pieces += [f"their teacher learnt from {figures.count(human)} human labels"] if human else []
+    pieces += [f"made by a teacher trained on {figures.count(human)} human labels"] if human else []
     return f" ({'; '.join(pieces)})" if pieces else ""
 
 
