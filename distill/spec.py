@@ -553,32 +553,7 @@ def spec_from_yaml(text: str, where: str = "the spec") -> RunSpec:
 
 
 def _explain(error: ValidationError, model: type[BaseModel], where: str) -> SpecError:
-    """The first problem of a pydantic error as one sentence with the nearest known key."""
-    first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        parent = _model_at(model, first["loc"][:-1])
-        key = str(first["loc"][-1])
-        return SpecError(f"{where} has an unknown key '{path}'.", hint=nearest(key, parent.model_fields))
-    message = first["msg"].removeprefix("Value error, ")
-    place = f" at '{path}'" if path else ""
-    return SpecError(f"{where}{place}: {message}.", hint="Correct that value.")
+    """The problems of a pydantic error as one sentence in a person's words; see :mod:`distill.spec_errors`."""
+    from distill.spec_errors import explain
 
-
-def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
-    """The pydantic model that the keys of ``loc`` lead to, starting from ``model``."""
-    current = model
-    for key in loc:
-        field = current.model_fields.get(str(key))
-        if field is None:
-            # list positions and the tags of a discriminated union are steps in ``loc`` that are no fields
-            tagged = [
-                m for m in Part.__subclasses__() if str(key) == getattr(m.model_fields.get("kind"), "default", None)
-            ]
-            current = tagged[0] if tagged else current
-            continue
-        for candidate in (field.annotation, *getattr(field.annotation, "__args__", ())):
-            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                current = candidate
-                break
-    return current
+    return explain(error, model, where, Part)

@@ -250,9 +250,12 @@ class RunStore:
         exact = [folder for folder in matches if folder.name == run_id] or matches
         if len(exact) != 1:
             known = [run.id for run in self.all()]
+            if exact:
+                raise RunNotFoundError(f"'{run_id}' stands for {len(exact)} runs.", hint=nearest(run_id, known))
+            near = nearest(run_id, known) if known else "There are no runs yet: `heirloom run specs/demo.yaml`."
             raise RunNotFoundError(
-                f"There is no run called '{run_id}'." if not exact else f"'{run_id}' stands for {len(exact)} runs.",
-                hint=nearest(run_id, known) if known else "There are no runs yet: `heirloom run specs/demo.yaml`.",
+                f"There is no run called '{run_id}' in {self.workspace.root}.",
+                hint=f"{near} HEIRLOOM_HOME names another workspace.",
             )
         return Run(exact[0])
 

@@ -22,9 +22,10 @@ class Workspace:
     root: Path
 
     @classmethod
-    def default(cls) -> Workspace:
-        """The workspace that ``HEIRLOOM_HOME`` names, or ./workspace."""
-        return cls(Path(os.environ.get("HEIRLOOM_HOME") or "workspace").resolve()).made()
+    def default(cls, make: bool = True) -> Workspace:
+        """The workspace that ``HEIRLOOM_HOME`` names, or ./workspace. With ``make`` False one that is not there is not made."""
+        home = cls(Path(os.environ.get("HEIRLOOM_HOME") or "workspace").resolve())
+        return home.made() if make or home.runs.is_dir() else home
 
     def made(self) -> Workspace:
         """Make the folders; raises StoreError when that is not possible."""

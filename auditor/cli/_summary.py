@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from auditor.cli.support import plain, print_table
 from distill import events
 from distill.store import TEACHER, Run
+
+if TYPE_CHECKING:
+    from auditor.types import Measure
 
 SHOWN = (
     "accuracy",
@@ -33,27 +37,47 @@ def print_summary(run: Run, document: dict[str, Any]) -> None:
         run: for the stages that are under way.
         document: what :func:`auditor.document.document` made of it.
     """
+    from auditor.types import Measure
+    from auditor.words import in_words
+
     about = document["run"]
     typer.echo(f"{plain(about['spec']['name'])}  ({about['id']}, {about['status'].replace('_', ' ')})")
     if about["status"] != "complete":
         _stages(run)
     if document.get("verdict"):
         verdict = document["verdict"]
-        typer.echo(f"\n{plain(verdict['answer']).upper()}: {plain(verdict['sentence'])}")
+        typer.echo(f"\n{plain(verdict['answer']).upper()}: {plain(in_words(verdict['sentence']))}")
         for reason in verdict.get("reasons", ()):
-            typer.echo(f"  - {plain(reason)}")
+            typer.echo(f"  - {plain(in_words(reason))}")
+    measures = [Measure.model_validate(measure) for measure in document.get("measures", ())]
     if document.get("gates"):
-        rows = [(g["measure"], _limit(g), _interval(g), _MARKS.get(g["state"], g["state"])) for g in document["gates"]]
+        units = {m.name: m.unit for m in measures if m.arm == about["candidate"]}
+        rows = [_gate(gate, units.get(gate["measure"], "1")) for gate in document["gates"]]
         print_table(("gate", "limit", "measured", "state"), rows)
-    if document.get("measures"):
-        _measures(document["measures"])
+    if measures:
+        _measures(measures)
     for finding in document.get("findings", ()):
         if finding["severity"] in {"serious", "warning"}:
-            typer.echo(f"{finding['severity']}: {plain(finding['claim'])} {plain(finding.get('action', ''))}".rstrip())
+            typer.echo(
+                f"{finding['severity']}: {plain(in_words(finding['claim']))} {plain(in_words(finding.get('action', '')))}".rstrip()
+            )
+
+
+def how_far(run: Run) -> str:
+    """The stage that was heard of last and how far it is: ``predictions: 120 of 3,611``; empty before the first."""
+    told = [(stage, text) for stage, text in _heard(run).items() if stage not in {"failed", "waiting"}]
+    open_ones = [f"{stage}: {text}" for stage, text in told if not text.startswith(("done", "already"))]
+    return open_ones[-1] if open_ones else f"after {told[-1][0]}" if told else ""
 
 
 def _stages(run: Run) -> None:
     """One line a stage, with the last that was heard of it."""
+    for stage, text in _heard(run).items():
+        typer.echo(f"  {stage:<12} {plain(text)}")
+
+
+def _heard(run: Run) -> dict[str, str]:
+    """By stage, in order, what was heard of it last; a failure and what is waited for under names of their own."""
     heard: dict[str, str] = {}
     for event in run.events():
         if isinstance(event, events.Started):
@@ -68,32 +92,35 @@ def _stages(run: Run) -> None:
             heard["waiting"] = event.message
         elif isinstance(event, events.Queued):
             heard.clear()
-    for stage, text in heard.items():
-        typer.echo(f"  {stage:<12} {plain(text)}")
+    return heard
 
 
-def _measures(measures: list[dict[str, Any]]) -> None:
-    """A table of the best-known measures of every arm, seeds averaged, all items together."""
-    cells = {
-        (measure["arm"], measure["name"]): measure
-        for measure in measures
-        if measure["name"] in SHOWN and measure.get("group") is None and measure.get("seed") is None
-    }
+def _measures(measures: list[Measure]) -> None:
+    """A table of the best-known measures, seeds averaged, all items together: one line a measure, one column an arm, in the pages' words."""
+    from auditor.words import arm_of, name_of, with_interval
+
+    cells = {(m.arm, m.name): m for m in measures if m.name in SHOWN and m.group is None and m.seed is None}
     arms = sorted({arm for arm, _ in cells}, key=lambda arm: (arm != TEACHER, arm))
     names = [name for name in SHOWN if any(key[1] == name for key in cells)]
     if names:
-        rows = [(arm, *(_interval(cells.get((arm, name), {})) for name in names)) for arm in arms]
-        print_table(("arm", *names), rows)
+        rows = [(name_of(name), *(_cell(cells.get((arm, name)), with_interval) for arm in arms)) for name in names]
+        heads = (
+            arm if arm_of(arm) == arm else f"{arm_of(arm)}\n{arm}" for arm in arms
+        )  # the second is what --arm takes
+        print_table(("measure", *heads), rows)
 
 
-def _limit(gate: dict[str, Any]) -> str:
+def _cell(measure: Measure | None, write: Callable[[Measure], str]) -> str:
+    return "" if measure is None or measure.value is None else write(measure)
+
+
+def _gate(gate: dict[str, Any], unit: str) -> tuple[str, ...]:
+    """A line of the table of gates; ``unit`` is that of its measure."""
+    from auditor.types import Measure
+    from auditor.words import limit_written, name_of, with_interval
+
+    name = gate["measure"]
+    seen = Measure(name=name, value=gate["value"], low=gate["low"], high=gate["high"], unit=unit)
     sign = "≥" if gate["direction"] == "at_least" else "≤"
-    return f"{sign} {gate['limit']:.4g}{'' if gate['required'] else ' (advisory)'}"
-
-
-def _interval(measure: dict[str, Any]) -> str:
-    if measure.get("value") is None:
-        return ""
-    low, high = measure.get("low"), measure.get("high")
-    between = f" [{low:.3g}, {high:.3g}]" if low is not None and high is not None else ""
-    return f"{measure['value']:.3g}{between}"
+    limit = f"{sign} {limit_written(name, gate['limit'], unit)}{'' if gate['required'] else ' (advisory)'}"
+    return name_of(name), limit, _cell(seen, with_interval), _MARKS.get(gate["state"], gate["state"])

@@ -52,11 +52,12 @@ def bias(
         from distill import jobs
 
         known = [label.strip() for label in labels.split(",") if label.strip()]
+        home = workspace(make=True)
         spec = outside_spec(
-            workspace(), model, teacher, labels=known, positive=positive, language=language, pairs_per_cell=pairs
+            home, model, teacher, labels=known, positive=positive, language=language, pairs_per_cell=pairs
         )
-        run = jobs.submit(workspace(), spec, by=who())
-        follow(workspace(), run.id)
+        run = jobs.submit(home, spec, by=who())
+        follow(home, run.id)
     else:
         run = RunStore(workspace()).get(str(run_id))
     _tell(run, as_json)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auditor.cli.support import JsonOption, RunArgument, who, workspace
+from auditor.cli.support import JsonOption, RunArgument, settled, who, workspace
+
+if TYPE_CHECKING:
+    from distill.store import Run, RunStore
 
 MARKS = {"ok": "✔", "failed": "✖", "attested": "~", "not checked": "-"}
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why.")]
@@ -42,7 +45,7 @@ def verify(
         found = verify_bundle(path.read_bytes(), key or None, path.name, head)
     else:
         home = workspace()
-        found = verify_run(home, RunStore(home).get(target), key or None, head)
+        found = verify_run(home, settled(_run_named(RunStore(home), target)), key or None, head)
     if as_json:
         lines = [{"what": line.what, "state": line.state, "sentence": line.sentence} for line in found.lines]
         print_json({"ok": found.ok, "key": found.fingerprint, "lines": lines})
@@ -52,6 +55,28 @@ def verify(
         typer.echo("Verified." if found.ok else "NOT verified: see the lines marked ✖.")
     if not found.ok:
         raise typer.Exit(1)
+
+
+def _run_named(store: RunStore, target: str) -> Run:
+    """The run, or a sentence about the path that was given in its place."""
+    from distill.errors import ReportError, RunNotFoundError
+
+    try:
+        return store.get(target)
+    except RunNotFoundError as error:
+        path = Path(target)
+        if path.is_dir():
+            exported, run = path / "SHA256SUMS", (path / "spec.yaml").exists()
+            hint = "Name the bundle in it, a ZIP file, or a run's id."
+            if exported.exists():
+                hint = f"It is an export: `cd {path} && sha256sum -c {exported.name}` checks its files."
+            elif run:
+                home = path.resolve().parent.parent
+                hint = f"It is a run's folder: `HEIRLOOM_HOME={home} heirloom verify {path.resolve().name}`."
+            raise ReportError(f"{path} is a folder, neither a bundle nor a run's id.", hint=hint) from error
+        if path.suffix or len(path.parts) > 1:
+            raise ReportError(f"There is no file {path}.", hint="Name a bundle (REPORT.zip) or a run's id.") from error
+        raise
 
 
 def sign_off(

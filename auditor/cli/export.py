@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from auditor.cli.support import JsonOption, RunArgument, print_json, workspace
+from auditor.cli.support import JsonOption, RunArgument, print_json, settled, workspace
 
 if TYPE_CHECKING:
     from distill.export import Verified
@@ -35,7 +35,7 @@ def export(
     from distill.store import RunStore
 
     home = workspace()
-    run = RunStore(home).get(run_id)
+    run = settled(RunStore(home).get(run_id))
     arm = arm or run.spec.candidate
     card = draw(home, build(home, run), "card").decode() if arm == run.spec.candidate else ""
     target = out or Path(f"{run.id}-{arm}-{form}")

@@ -28,7 +28,7 @@ def generations(
     from auditor.cli._specs import read_spec
     from distill import jobs
 
-    home = workspace()
+    home = workspace(make=True)
     run: Run | None = jobs.submit(home, read_spec(spec, [f"generations={count}"]), by=who())
     while run is not None:
         typer.echo(run.id)

@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     except TyperException as error:
         message = error.format_message()
-        if message:
+        if type(error).__name__ == "NoArgsIsHelpError":  # the whole help; typer has no public name for it
+            _say(message)
+        elif message:
             _say(message, "`heirloom --help` lists the commands, `heirloom COMMAND --help` their options.")
         code = BAD_INPUT
     except HeirloomError as error:

@@ -25,7 +25,7 @@ def backup(
     """Save the whole workspace in one file. It holds the signing key: keep it as safe as the workspace."""
     from auditor.backup import backup as save
 
-    done = save(workspace(), file, with_cache)
+    done = save(workspace(make=True), file, with_cache)
     typer.echo(f"Saved {done.files:,} files ({done.bytes / 1e6:,.1f} MB) in {file}.")
 
 
@@ -36,7 +36,7 @@ def restore(
     """Bring back a workspace from a backup, after checking every digest."""
     from auditor.backup import restore as bring_back
 
-    home = workspace()
+    home = workspace(make=True)
     done = bring_back(file, home, force)
     typer.echo(f"Restored {done.files:,} files ({done.bytes / 1e6:,.1f} MB) into {home.root}.")
     if done.aside is not None:

@@ -33,7 +33,7 @@ def preflight(
     from distill.probe import probe
 
     wanted = read_spec(spec, change or [], preset)
-    found = look(wanted, workspace())
+    found = look(wanted, workspace(make=True))
     items = [*found.items, *([probe(wanted)] if ask_teacher else [])]
     well = all(item.state != "fail" for item in items)
     if as_json:

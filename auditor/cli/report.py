@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from auditor.cli.support import RunArgument, who, workspace
+from auditor.cli.support import RunArgument, settled, who, workspace
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +38,7 @@ def report(
         raise ReportError(f"'{form}' is no format of a report.", hint=nearest(form, list(FORMATS)))
     home = workspace()
     run = RunStore(home).get(run_id)
+    run = settled(run) if name == "bundle" else run
     content = build(home, run)
     if beside_model:
         for readme in write_beside_model(home, run, content, who() or "command line"):

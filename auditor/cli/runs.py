@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from auditor.cli.support import JsonOption, RunArgument, follow, plain, print_json, print_table, who, workspace
+from auditor.cli.support import JsonOption, RunArgument, follow, plain, print_json, print_table, settled, who, workspace
 
 if TYPE_CHECKING:
     from distill.store import Run
@@ -38,10 +38,11 @@ def run(
     from distill import jobs
 
     wanted = read_spec(spec, change or [], preset)
-    there = jobs.same_spec(workspace(), wanted) if once else None
-    made = there or jobs.submit(workspace(), wanted, by=who())
+    home = workspace(make=True)
+    there = jobs.same_spec(home, wanted) if once else None
+    made = there or jobs.submit(home, wanted, by=who())
     if made.status() in {"failed", "cancelled", "interrupted"}:
-        jobs.resume(workspace(), made.id, by=who())
+        jobs.resume(home, made.id, by=who())
     _go_on(made.id, wait)
 
 
@@ -50,14 +51,18 @@ def runs(as_json: JsonOption = False) -> None:
     from distill import jobs
     from distill.store import RunStore
 
-    jobs.reap(workspace())
-    found = [_times(each) for each in RunStore(workspace()).all()]
+    home = workspace()
+    if home.runs.is_dir():
+        jobs.reap(home)
+    found = [_times(each) for each in RunStore(home).all()]
     if as_json:
         print_json(found)
     elif found:
         print_table(("run", "name", "status", "queued", "ended"), [_row(each) for each in found])
     else:
-        typer.echo("There are no runs yet: heirloom run specs/demo.yaml")
+        typer.echo(
+            f"There are no runs yet in {home.root}: heirloom run specs/demo.yaml. HEIRLOOM_HOME names another folder."
+        )
 
 
 def show(run_id: RunArgument, as_json: JsonOption = False) -> None:
@@ -104,9 +109,11 @@ def audit(
 ) -> None:
     """Audit a run again, from its files: nothing is trained or predicted."""
     from distill import jobs
+    from distill.store import RunStore
 
-    jobs.audit_again(workspace(), _id(run_id), by=who())
-    _go_on(_id(run_id), wait)
+    found = settled(RunStore(workspace()).get(run_id))
+    jobs.audit_again(workspace(), found.id, by=who())
+    _go_on(found.id, wait)
 
 
 def delete(run_id: RunArgument, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:

@@ -33,7 +33,7 @@ def serve(
     if not script.exists():
         raise StoreError(f"The app's file {script} is missing.", hint="Install from a checkout: pip install -e .")
     _require_free(address, port)
-    home = workspace()
+    home = workspace(make=True)
     jobs.ensure_runner(home)  # what was queued before the machine went down
     shown = "localhost" if address in {"127.0.0.1", "0.0.0.0", "::"} else address  # noqa: S104 - compared, not bound
     typer.echo(f"Heirloom is at http://{shown}:{port} (workspace {home.root}). Ctrl-C ends the app, not the runs.")

@@ -32,7 +32,8 @@ def suite(
     from distill.store import RunStore
     from distill.suite import load_suite, record_of, records, submit_suite
 
-    home = workspace()
+    is_file = spec.endswith((".yaml", ".yml", ".json")) or bool(spec and Path(spec).is_file())
+    home = workspace(make=is_file)
     if not spec:
         found = records(home)
         if as_json:
@@ -42,9 +43,8 @@ def suite(
                 ("suite", "name", "tasks", "made"), [(r.id, r.name, len(r.runs), r.made_at[:16]) for r in found]
             )
         else:
-            typer.echo("There are no suites yet: heirloom suite specs/suite-tiny.yaml")
+            typer.echo(f"There are no suites yet in {home.root}: heirloom suite specs/suite-tiny.yaml")
         return
-    is_file = spec.endswith((".yaml", ".yml", ".json")) or Path(spec).is_file()
     record = submit_suite(home, load_suite(Path(spec)), who()) if is_file else record_of(home, spec)
     if wait:
         for run_id in record.runs.values():

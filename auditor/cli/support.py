@@ -11,19 +11,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from distill.store import Run
     from distill.workspace import Workspace
 
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run id, or its beginning where that is unique.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for other tools.")]
-WIDE = 200  # columns
+WIDE = 240  # columns
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-def workspace() -> Workspace:
-    """The workspace that HEIRLOOM_HOME names."""
+def workspace(make: bool = False) -> Workspace:
+    """The workspace that HEIRLOOM_HOME names; made only for commands that begin something, so that looking leaves no folder behind."""
     from distill.workspace import Workspace
 
-    return Workspace.default()
+    return Workspace.default(make)
+
+
+def settled(run: Run) -> Run:
+    """``run``, when nobody works on it; raises StoreError that says how far it is, and not what to do with a run that stopped."""
+    from auditor.cli._summary import how_far
+    from distill.errors import StoreError
+    from distill.store import ACTIVE
+
+    status = run.status()
+    if status not in ACTIVE:
+        return run
+    doing = "waits in the queue" if status == "queued" else "is still running"
+    far = how_far(run)
+    raise StoreError(
+        f"Run {run.id} {doing}{f' ({far})' if far else ''}.",
+        hint=f"Wait for it: `heirloom show {run.id}` says how far it is.",
+    )
 
 
 def who() -> str:

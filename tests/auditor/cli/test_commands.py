@@ -14,7 +14,10 @@ from pathlib import Path
 import pytest
 
 from auditor.cli.main import main
-from distill import jobs
+from auditor.types import Measure
+from auditor.words import in_words, with_interval
+from distill import events, jobs
+from distill.process import record_process
 from distill.store import RunStore
 from distill.workspace import Workspace
 from tests.fakes import RUN_ID, make_fake_run
@@ -140,6 +143,11 @@ def test_wrong_options_are_named_in_one_line(
 def test_wrong_specs_are_named_in_one_line(call: Call, tmp_path: Path) -> None:
     assert "epohcs" in call("run", spec_file(tmp_path, more="training: {epohcs: 1}")).err
     assert "line 5" in call("run", spec_file(tmp_path, more="]")).err
+    two = call("run", spec_file(tmp_path, more="student: {layers: many}\nseeds: []\n")).err
+    assert (
+        "'student.layers' must be a whole number or a list, not 'many'; 'seeds' must have at least 1 entry" in two
+        and two.count("\n") == 1
+    )
     assert call("run", str(tmp_path / "none.yaml")).code == 2
     assert call("frobnicate").code == 2
     assert call("show", "20200101-000000-nope00").code == 2
@@ -165,10 +173,54 @@ def test_show_a_finished_run(call: Call, home: Workspace) -> None:
     assert {"schema_version", "run", "arms", "measures", "findings", "gates", "verdict"} <= set(shown)
     assert shown["run"]["status"] == "complete"
     said = call("show", RUN_ID)
-    assert shown["verdict"]["sentence"] in " ".join(said.out.split())
-    assert "accuracy" in said.out
+    assert in_words(shown["verdict"]["sentence"]) in " ".join(said.out.split())
+    accuracy = next(Measure.model_validate(m) for m in shown["measures"] if (m["name"], m["arm"]) == ("accuracy", "distilled") and m["seed"] is None)  # fmt: skip
+    assert with_interval(accuracy) in said.out and "distilled student" in said.out
+    assert "accuracy_difference" not in said.out and "e+0" not in said.out
     row = json.loads(call("runs", "--json").out)[0]
     assert set(row) == {"id", "name", "status", "queued_at", "started_at", "ended_at"}
+
+
+def test_looking_makes_no_workspace_and_says_where_it_looked(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HEIRLOOM_HOME")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    here = str(tmp_path / "elsewhere" / "workspace")
+    words = (["show", "r-1"], ["report", "r-1"], ["verify", "run1"], ["lineage", "r-1"], ["audit", "r-1"], ["bias", "r-1"], ["review", "status", "r-1"])  # fmt: skip
+    for command in words:
+        said = call(*command)
+        assert said.code == 2 and here in said.err and "HEIRLOOM_HOME" in said.err, command
+    assert here in call("runs").out and here in call("suite").out
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_of_a_run_that_is_under_way_it_is_said_how_far_it_is(call: Call, home: Workspace) -> None:
+    run = make_run(home, run_id="run-1")
+    run.append(events.Queued())
+    assert "waits in the queue" in call("audit", "run-1").err
+    run.append(events.Started(stage="predictions"))
+    run.append(events.Progress(stage="predictions", step=120, total=3611))
+    record_process(run.folder / "process.json")
+    for command in (["audit"], ["export"], ["verify"], ["report", "--format", "bundle"]):
+        said = call(command[0], "run-1", *command[1:])
+        assert said.code == 2 and "is still running (predictions: 120 of 3,611)" in said.err, command
+        assert "Wait for it" in said.err and "heirloom show run-1" in said.err and "resume" not in said.err
+
+
+def test_a_path_in_place_of_a_run_is_told_what_it_is(call: Call, home: Workspace, tmp_path: Path) -> None:
+    run = make_run(home, run_id="run-1")
+    assert "is a folder" in call("verify", str(tmp_path)).err
+    assert f"HEIRLOOM_HOME={home.root} heirloom verify run-1" in call("verify", str(run.folder)).err
+    (tmp_path / "SHA256SUMS").touch()
+    assert "sha256sum -c" in call("verify", str(tmp_path)).err
+    assert "There is no file" in call("verify", "none.zip").err
+
+
+def test_the_bare_command_prints_its_help_and_nothing_glued_to_it(call: Call) -> None:
+    said = call()
+    assert said.code == 2 and "Commands:" in said.err and "lists the commands" not in said.err
 
 
 def test_delete_asks_unless_told_not_to(call: Call, home: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
