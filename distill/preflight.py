@@ -129,11 +129,11 @@ def _about_data(data: DataResult, spec: RunSpec) -> Iterator[PreflightItem]:
     report, examples = data.report, data.examples
     splits = report["splits"]
     # a teacher that writes is not trained here
-    named = _PARTS if examples.labels else (("pool", "for the teacher to answer"), *_PARTS[2:])
+    parts = _PARTS if examples.labels else (("pool", "for the teacher to answer"), *_PARTS[2:])
     pool = examples.part("pool")
     once = len(set(pool.frame["content_id"]))
     named = [
-        (part, f"{word} ({once:,} distinct)" if part == "pool" and once < len(pool) else word) for part, word in named
+        (part, f"{word} ({once:,} distinct)" if part == "pool" and once < len(pool) else word) for part, word in parts
     ]
     dealt = ", ".join(f"{int(splits.get(part, 0)):,} {word}" for part, word in named)
     yield PreflightItem("ok", f"{len(examples):,} rows can be read: {dealt}.")

@@ -67,7 +67,7 @@ def _speed(audit: Audited, arm: str) -> tuple[str, str, str, str]:
         for name, what in _TIMES.items()
         if audit.measure(name, arm) and audit.measure(name, TEACHER)
     ]
-    detail = " · slowest 5 %: ".join(told[:2]) or "no model could be timed"
+    detail = " · also ".join(told[:2]) or "no model could be timed"
     return words.written(gained), words.written_interval(gained), detail, words.meaning_of("latency_speedup")
 
 

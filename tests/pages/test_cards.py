@@ -57,3 +57,19 @@ def test_a_skipped_check_ends_its_sentence_once(monkeypatch: pytest.MonkeyPatch)
 def test_what_only_looks_like_a_whole_number_stays_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamlit.text_input", lambda *_, **__: "1, -2, ², --3")
     assert forms._whole_numbers("Seeds", None, (), "k") == [1, -2, "²", "--3"]
+
+
+def test_the_speed_card_shows_the_medians_that_its_ratio_is_of() -> None:
+    times = {
+        ("latency_p50_ms", TEACHER): 27.0,
+        ("latency_p50_ms", "s"): 9.1,
+        ("latency_p95_ms", TEACHER): 30.0,
+        ("latency_p95_ms", "s"): 10.0,
+    }
+    audit = audited(
+        Measure(name="latency_speedup", value=2.97, low=2.9, high=3.0, arm="s", unit="×"),
+        *(Measure(name=name, value=value, arm=arm, unit="ms") for (name, arm), value in times.items()),
+    )
+    value, _, detail, meaning = cards._speed(audit, "s")
+    assert (value, detail) == ("2.97×", "median 27.0 → 9.10 ms · also p95 30.0 → 10.0 ms")
+    assert "median time" in meaning and "rounds" in meaning
