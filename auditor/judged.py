@@ -33,9 +33,14 @@ def agreement_measures(who: str, found: Agreement | None, group: str | None = No
     ]
 
 
+FEWEST = (
+    10  # decided cards below which a band is not judged: with one interval a band, some exclude the truth by chance
+)
+
+
 def overconfident(rate: Rate) -> bool:
     """True where even the kindest reading of the sample leaves fewer right labels than the teacher's confidence says."""
-    return rate.kind == "confidence" and rate.n > 0 and 1 - rate.interval.low < rate.mean_confidence
+    return rate.kind == "confidence" and rate.n - rate.open >= FEWEST and 1 - rate.interval.low < rate.mean_confidence
 
 
 def earlier_finding(check: str, decisions: pd.DataFrame, lot: Lot, found: Outcome) -> list[Finding]:

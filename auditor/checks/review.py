@@ -183,13 +183,14 @@ def _findings(found: Outcome, measures: list[Measure], implied: list[Measure]) -
     bound = tuple(m for m in measures if m.name == "label_error_bound")
     said = [lot_finding(NAME, lot, lot_sentence(lot, found.plan.wishes.confidence), bound)]
     early = "" if lot.final else "Early look, not a result: "
-    vain = [rate for rate in found.slices if overconfident(rate)]
+    # a warning is a result: before the sample is complete there is none
+    vain = [rate for rate in found.slices if overconfident(rate)] if lot.final else []
     if vain:
         said.append(
             Finding(
                 check=NAME,
                 severity="warning",
-                claim=f"{early}The teacher is surer than it is right: {'; '.join(map(_vanity, vain))}.",
+                claim=f"The teacher is surer than it is right: {'; '.join(map(_vanity, vain))}.",
                 action="Do not read its probabilities as chances of being right.",
             )
         )

@@ -29,12 +29,13 @@ def preflight(
 ) -> None:
     """Check SPEC.yaml on this machine and estimate its time, memory and disk. Exits with 2 when it cannot work."""
     from auditor.cli._specs import read_spec
+    from auditor.foreseen import unanswerable
     from distill.preflight import preflight as look
     from distill.probe import probe
 
     wanted = read_spec(spec, change or [], preset)
     found = look(wanted, workspace(make=True))
-    items = [*found.items, *([probe(wanted)] if ask_teacher else [])]
+    items = [*found.items, *unanswerable(wanted), *([probe(wanted)] if ask_teacher else [])]
     well = all(item.state != "fail" for item in items)
     if as_json:
         estimate = asdict(found.estimate) if found.estimate is not None else None

@@ -75,6 +75,15 @@ def same_person(name: str) -> str:
     return " ".join(plain.removesuffix(DECLARED).split())
 
 
+def barred(now: SignOff, by: str) -> str:
+    """Why this person may not approve, as one sentence; empty where nothing speaks against it."""
+    if same_person(by) in {same_person(name) for name in now.reviewers}:
+        return f"{by} reviewed labels of this run and cannot approve it."
+    if now.state == "reviewed" and same_person(by) == same_person(now.by):
+        return f"{by} signed this report as reviewed and cannot approve it as well."
+    return ""
+
+
 def sign_off(workspace: Workspace, run: Run, state: State, by: str, reason: str) -> SignOff:
     """Move the run's sign-off one step, with a reason; signs the new head.
 
@@ -92,15 +101,9 @@ def sign_off(workspace: Workspace, run: Run, state: State, by: str, reason: str)
         if state not in STEPS[now.state]:
             allowed = " or ".join(STEPS[now.state]) or "nothing until a later change reopens it"
             raise ReportError(f"The report is '{now.state}': the next step is {allowed}, not '{state}'.")
-        if state == "approved" and same_person(by) in {same_person(name) for name in now.reviewers}:
-            raise ReportError(
-                f"{by} reviewed labels of this run and cannot approve it.", hint="Let somebody else approve it."
-            )
-        if state == "approved" and same_person(by) == same_person(now.by):
-            raise ReportError(
-                f"{by} signed this report as reviewed and cannot approve it as well.",
-                hint="Let somebody else approve it.",
-            )
+        why_not = barred(now, by) if state == "approved" else ""
+        if why_not:
+            raise ReportError(why_not, hint="Let somebody else approve it.")
         append(session, run.id, by, ACTION, {"state": state, "reason": reason})
     sign_head(workspace, run)
     return state_of(entries(workspace, run.id))

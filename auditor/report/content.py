@@ -9,6 +9,7 @@ from auditor.report.blocks import Section
 from auditor.report.known import known
 from auditor.report.material import Material, gather
 from auditor.report.text import one_line, visible
+from auditor.review.unfinished import unfinished_sentence
 from auditor.types import Answer
 from auditor.words import in_words
 from distill.events import now
@@ -116,6 +117,7 @@ def missing(m: Material) -> tuple[str, ...]:
         "Texts of erased rows: figures on texts are no longer recomputable.": m.erased > 0,
         f"A signature over what the evidence chain says since entry {len(m.chain) - m.unsigned - 1:,}: a sign-off or a new audit signs them.": m.unsigned
         > 0,
+        unfinished_sentence(m.chain): bool(unfinished_sentence(m.chain)),
         "The intended use is not stated.": m.use is None,
         "Nobody said which rules of the annex apply.": m.annex is None,
         "A reviewer's sign-off.": m.sign_off.state == "draft",

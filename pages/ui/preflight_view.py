@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
+from auditor.foreseen import unanswerable
 from distill.preflight import Preflight, PreflightItem, preflight
 from distill.spec import LANGUAGE_MODELS, RunSpec, parse_spec
 from distill.workspace import Workspace
@@ -58,4 +60,6 @@ def _item(mark: str, item: PreflightItem) -> None:
 
 @st.cache_resource(max_entries=8, ttl=120, show_spinner=False)
 def _preflight(spec: str, root: str) -> Preflight:
-    return preflight(parse_spec(json.loads(spec)), Workspace(Path(root)))
+    wanted = parse_spec(json.loads(spec))
+    found = preflight(wanted, Workspace(Path(root)))
+    return replace(found, items=[*found.items, *unanswerable(wanted)])

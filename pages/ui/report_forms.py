@@ -8,10 +8,11 @@ from typing import Literal
 
 import streamlit as st
 
-from auditor.evidence.signoff import STEPS, State, sign_off
+from auditor.evidence.signoff import STEPS, State, barred, sign_off
 from auditor.report.annex import Part, frameworks
 from auditor.report.content import ReportContent
 from auditor.report.stated import LONGEST, AnnexAnswers, IntendedUse, state
+from auditor.review.unfinished import unfinished_sentence
 from distill.errors import HeirloomError, ReportError
 from distill.store import Run
 from pages.ui import cache, page, people
@@ -144,6 +145,12 @@ def signing(run: Run, content: ReportContent) -> None:
         )
         st.caption("A later decision, audit or statement reopens it.")
         return
+    if content.status != "complete":
+        st.caption("The run is not finished. A report can be signed when it is complete.")
+        return
+    still = unfinished_sentence(content.material.chain)
+    if still:
+        st.warning(still, icon=":material/rate_review:")
     if now.reviewers:
         st.caption(
             f"Labels of this run were decided by {escaped(', '.join(sorted(now.reviewers)), 400)}: they cannot approve it."
@@ -155,14 +162,17 @@ def signing(run: Run, content: ReportContent) -> None:
     reason = st.text_input(
         "Reason", key=f"reason_{run.id}", max_chars=1_000, placeholder="What was looked at, and why this step is right"
     )
-    with st.container(horizontal=True):
+    why_not = barred(now, by) if by else ""
+    with st.container(horizontal=True, vertical_alignment="center"):
         for step in steps:
             label, icon = _VERBS[step]
             signers: tuple[people.Role, ...] = ("reviewer", "approver") if step == "reviewed" else ("approver",)
             kind: Literal["primary", "secondary"] = "secondary" if step == "refused" else "primary"
-            closed = not people.may(*signers)
+            closed = not people.may(*signers) or (step == "approved" and bool(why_not))
             if st.button(label, icon=icon, type=kind, key=f"sign_{step}_{run.id}", disabled=closed):
                 _do(partial(sign_off, cache.workspace(), run, step, by, reason or ""), signers)
+        if why_not and "approved" in steps:
+            st.caption(f"{escaped(why_not, 300)} Somebody else can.")
 
 
 def _do(action: Callable[[], object], roles: tuple[people.Role, ...]) -> None:

@@ -46,6 +46,8 @@ def _start(run: Run, wishes: Wishes, targeted: list[str], each: int) -> None:
             with st.spinner("Looking for suspicious cards …"):
                 say_dealt(add_targeted(cache.workspace(), run, tuple(targeted), each, reviewer))
         st.rerun()
+    if not reviewer:
+        st.caption("Give your name first: it stands beside the plan.")
 
 
 def say_dealt(dealt: Dealt) -> None:
@@ -63,7 +65,8 @@ def _choices(run: Run, frame: LabelFrame) -> tuple[Wishes, list[str], int]:
         default="fraction",
         required=True,
         key="plan_method",
-        help=f"A share of the {frame.unit}, or the smallest sample that passes good lots and refuses bad ones.",
+        help=f"The lot is all {frame.unit} under review. 'fraction' checks a share of it; 'limiting quality' takes the smallest sample that "
+        "passes a good lot and refuses one as bad as the limit that you name.",
     )
     values: dict[str, Any] = {"method": method or "fraction", "seed": spec.seed}
     if values["method"] == "fraction":
@@ -84,7 +87,11 @@ def _choices(run: Run, frame: LabelFrame) -> tuple[Wishes, list[str], int]:
         values |= {"producer_risk": round(1 - sure / 100, 6), "consumer_risk": round(1 - hard / 100, 6)}
     with st.expander("Two people, strata, targeted queue, seed"):
         values["double_share"] = st.slider("Cards that two people decide, %", 0, 100, 10, key="plan_double") / 100
-        if st.toggle("Further cards within strata, for the estimates", key="plan_strata"):
+        if st.toggle(
+            "Further cards within strata, for the estimates",
+            key="plan_strata",
+            help="Strata are parts of the lot that are alike, such as one band of confidence; cards are drawn from each.",
+        ):
             values["strata"] = _strata(frame)
         sources = list(sources_of(frame))
         first = sources[:2] if frame.unit == "answers" else ["entropy", "label quality"]
@@ -114,6 +121,7 @@ def _promise(plan: Plan, said: Promise) -> None:
         st.markdown("\n".join(lines))
         st.caption(
             f"{plan.doubles:,} of the cards go to two people. Frame {plan.frame[:12]}…, seed {plan.wishes.seed}. "
+            f"The frame is the list of all {plan.unit} that cards are drawn from; its digest shows that it stays the same. "
             "A skipped card counts as wrong in the upper bound."
             + (" An answer is wrong when people mend or reject it." if plan.unit == "answers" else "")
         )

@@ -118,6 +118,28 @@ def test_a_statement_reopens_a_sign_off_and_needs_a_name(fresh: Sealed) -> None:
     assert made.stamp != before and "Sort ? mail." in words(made.section("use"))
 
 
+def test_an_open_review_round_is_missing_until_it_is_complete_or_closed(fresh: Sealed) -> None:
+    workspace, run = fresh
+
+    def wanting() -> list[str]:
+        return [line for line in build(workspace, run).missing if "review is not" in line]
+
+    def decide(row: str, by: str, kind: str = "label") -> None:
+        record(workspace, run.id, by, "decision", {"round": 1, "queue": "sample", "row": row, "kind": kind})
+
+    record(workspace, run.id, "Ben", "plan", {"round": 1, "plan": {"n": 2}})
+    assert wanting() == ["The frozen review is not finished: 0 of 2 cards."]
+    decide("a", "Ben")
+    decide("a", "Eve")
+    assert wanting() == ["The frozen review is not finished: 1 of 2 cards."]
+    decide("b", "Ben")
+    assert not wanting()
+    decide("b", "Ben", "undo")
+    assert wanting() == ["The frozen review is not finished: 1 of 2 cards."]
+    record(workspace, run.id, "Ben", "plan", {"round": 1, "closed": True})
+    assert not wanting()
+
+
 def test_entries_after_the_signature_are_missing_one(fresh: Sealed) -> None:
     workspace, run = fresh
     record(workspace, run.id, "Ben", "decision", {"row": "r000001"})
