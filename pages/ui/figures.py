@@ -36,7 +36,13 @@ __all__ = [
     "scaled",
     "size",
     "times",
+    "unbroken",
 ]
+
+
+def unbroken(sentence: str) -> str:
+    """The sentence with no break between a figure and its per cent sign, for narrow places."""
+    return sentence.replace(" %", "\u00a0%")
 
 
 def moment(iso: str | None) -> datetime | None:

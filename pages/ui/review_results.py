@@ -131,7 +131,7 @@ def _card(title: str, figure: str, span: str, sentence: str) -> None:
     with st.container(border=True, gap="xsmall"):
         st.metric(title, figure)
         st.caption(escaped(span))
-        st.markdown(escaped(sentence))
+        st.markdown(figures.unbroken(escaped(sentence)))
 
 
 def _agreement(title: str, found: Agreement | None, n: int, nothing: str) -> None:

@@ -155,7 +155,7 @@ def test_every_figure_of_the_results_has_its_interval_its_n_and_a_sentence(start
         r"\d+ of 30 cards\.",
         r"\[[\d.]+, [\d.]+\] 95 %, exact",
         r"one-sided bound, 95 %, n = 30",
-        r"At least [\d.]+ %\. The limit is 5\.0 %",
+        r"At least [\d.]+\u00a0%\. The limit is 5\.0\u00a0%",
         r"\[[\d.]+, 100\.0\] 95 %, n = 4 cards",
         r"Beyond chance \(AC1\): 1\.00 \[[\d.]+, 1\.00\]",
         r"No: it is surer than it is right in \d of \d bands\.|Nothing shows that it is surer than it is right, on 30 cards",
