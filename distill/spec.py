@@ -140,7 +140,10 @@ class GenerationSpec(Part):
 class StudentSpec(Part):
     """Where a student's weights come from."""
 
-    init: Literal["layers", "checkpoint"] = "layers"
+    init: Literal["layers", "checkpoint"] = Field(
+        "layers",
+        description="Where the student begins: with layers copied from the teacher, or with a model of its own.",
+    )
     layers: int | tuple[int, ...] = Field(
         2,
         description="How many layers of the teacher, spread evenly; or exactly which. Language models: 0 is half of them.",
@@ -162,17 +165,25 @@ class TrainingSpec(Part):
     temperature: float = Field(2.0, gt=0, le=20, description="Softens teacher and student alike; the loss is times T².")
     hard_label_weight: float = Field(0.0, ge=0, le=1, description="Share of the loss that looks at the label alone.")
     learning_rate: float = Field(2e-4, gt=0, le=1)
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="How the learning rate falls after the warm-up: in a line, along a cosine, or not at all."
+    )
     warmup: float = Field(0.06, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
     epochs: int = Field(2, ge=1, le=100)
     batch_size: int = Field(32, ge=1)
     max_texts: int | None = Field(None, ge=1, description="Train on at most this many of the labelled texts.")
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = Field(0.01, ge=0, description="How strongly weights are pulled towards zero at each step.")
     clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
-    freeze_embeddings: bool = True
+    freeze_embeddings: bool = Field(
+        True,
+        description="Keep the word vectors as they came from the teacher or checkpoint; less is trained, and faster.",
+    )
     patience: int | None = Field(None, ge=1, description="Stop after so many checks without better dev agreement.")
     checks_per_epoch: int = Field(4, ge=1, description="How often dev agreement is measured.")
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="Numbers that training computes with: fp32 is exact, bf16 halves memory, auto asks the machine.",
+    )
 
 
 class ArmSpec(Part):
@@ -305,7 +316,11 @@ class RunSpec(Part):
         min_length=1,
     )
     frontier: FrontierSpec | None = Field(None, description="Depths × vocabulary × precision that become arms too.")
-    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1)
+    seeds: tuple[int, ...] = Field(
+        (1, 2, 3),
+        min_length=1,
+        description="Each arm is trained once for each number, so that chance shows in the intervals.",
+    )
     review: ReviewSpec = ReviewSpec()
     audit: AuditSpec = AuditSpec()
     executor: Literal["local"] = "local"
