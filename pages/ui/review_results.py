@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from auditor.judged import overconfident
+from auditor.judged import FEWEST, overconfident
 from auditor.review.agreement import Agreements, agreements
 from auditor.review.frame import load_frame
 from auditor.review.outcome import Outcome, Rate, earlier_rounds, earlier_sentence, lot_sentence, outcome
@@ -155,7 +155,8 @@ def _honesty(result: Outcome) -> None:
         st.write("No decided card yet.")
         return
     if not written:
-        st.markdown(escaped(honesty_sentence(bands), 600))
+        early = "An early look: this is answered when the sample is complete."
+        st.markdown(escaped(honesty_sentence(bands) if result.lot.final else early, 600))
     mean = np.array([100 * rate.mean_confidence for rate in bands])
     right = np.array([100 * (1 - rate.interval.value) for rate in bands])
     low = np.array([100 * (1 - rate.interval.high) for rate in bands])
@@ -205,6 +206,8 @@ def _honesty(result: Outcome) -> None:
 def honesty_sentence(bands: list[Rate]) -> str:
     """Whether the teacher is as often right as it says, in words."""
     vain = [rate for rate in bands if overconfident(rate)]
+    if all(rate.n - rate.open < FEWEST for rate in bands):
+        return f"Too few cards to tell: no band has {FEWEST} that are decided."
     if not vain:
         n = sum(rate.n for rate in bands)
         return f"Nothing shows that it is surer than it is right, on {n:,} cards."

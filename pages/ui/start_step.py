@@ -46,8 +46,8 @@ def _start(spec: RunSpec, ok: bool) -> None:
             type="primary",
             icon=":material/play_arrow:",
             key="start",
-            disabled=not ok,
-            help=None if ok else "Something stands in the way; see above.",
+            disabled=not ok or not who,
+            help=None if ok and who else "Give your name first." if ok else "Something stands in the way; see above.",
         )
     if pressed:
         people.need("engineer")

@@ -108,6 +108,8 @@ def test_the_steps_lead_to_a_preflight_and_a_start(home: Path, rows: Path, quiet
     app = pasted(open_page("new"), spec_text(rows))
     assert_well(app)
     assert any(m.label == "Time on this machine" for m in app.metric)
+    assert app.button(key="start").disabled  # the log names who started it
+    app.text_input(key="start_name").set_value("Ada").run()
     app.button(key="start").click().run()
     assert not app.exception
     runs = RunStore(Workspace(home)).all()
