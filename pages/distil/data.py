@@ -96,6 +96,7 @@ def _upload() -> dict[str, Any] | None:
     if given is not None:
         kept = rows.keep_upload(given.name, given.getvalue())
         state.put("upload", str(kept))
+        draft.name_upload(str(kept), given.name)
     stored = state.get("upload")
     if not stored or not Path(stored).exists():
         st.caption(

@@ -85,7 +85,7 @@ def _suggested() -> str:
     source = draft.values().get("data", {}).get("source")
     if not source:
         return ""
-    what = str(source.get("name") or source.get("id") or source.get("path", "").rsplit("/", 1)[-1])
+    what = str(source.get("name") or source.get("id") or draft.shown_name(source.get("path", "")).rsplit("/", 1)[-1])
     layers = draft.values().get("student", {}).get("layers", 2)
     if layers == 0:
         return one_line(f"{what[:60]} · half of the layers", 120)
@@ -151,7 +151,7 @@ def _data() -> None:
         )
         return
     source = data["source"]
-    name = source.get("name") or source.get("id") or source.get("path")
+    name = source.get("name") or source.get("id") or draft.shown_name(str(source.get("path", "")))
     columns = data.get("columns", {})
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         writes = draft.task() == LANGUAGE_MODELS

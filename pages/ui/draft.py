@@ -7,9 +7,10 @@ from typing import Any
 from distill.presets import PRESETS
 from distill.spec import LANGUAGE_MODELS, GenerationSpec, RunSpec, parse_spec, spec_from_yaml
 from pages.ui import state
+from pages.ui.text import one_line
 
 CLASSIFIERS = "classification"
-_DRAFT, _REVISION, _STEP = "draft", "draft_revision", "draft_step"
+_DRAFT, _REVISION, _STEP, _UPLOADED = "draft", "draft_revision", "draft_step", "upload_names"
 
 
 def values() -> dict[str, Any]:
@@ -40,6 +41,17 @@ def replace(new: dict[str, Any]) -> None:
 def apply_preset(name: str) -> None:
     """Lay a preset over the draft."""
     replace({**_merged(values(), PRESETS[name]), "_preset": name})
+
+
+def name_upload(path: str, name: str) -> None:
+    """Remember what a person's file was called; it is shown as text and never opened by that name."""
+    state.put(_UPLOADED, {**state.get(_UPLOADED, {}), path: one_line(name.replace("\\", "/").rsplit("/", 1)[-1], 80)})
+
+
+def shown_name(path: str) -> str:
+    """The name that an upload had, or the path itself."""
+    names: dict[str, str] = state.get(_UPLOADED, {})
+    return names.get(path) or path
 
 
 def task() -> str:
