@@ -54,6 +54,13 @@ def shown_name(path: str) -> str:
     return names.get(path) or path
 
 
+def with_names(sentence: str) -> str:
+    """The sentence with each upload called as the person called it."""
+    for path, name in state.get(_UPLOADED, {}).items():
+        sentence = sentence.replace(path, name).replace(path.rsplit("/", 1)[-1], name)
+    return sentence
+
+
 def task() -> str:
     """The task of the draft."""
     return str(values().get("task", CLASSIFIERS))

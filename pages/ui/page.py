@@ -18,7 +18,7 @@ import streamlit as st
 
 from distill.errors import HeirloomError
 from distill.workspace import Workspace
-from pages.ui import state
+from pages.ui import draft, state
 from pages.ui.people import Role
 from pages.ui.text import escaped
 
@@ -123,7 +123,7 @@ def boundary() -> Iterator[None]:
 
 def show_error(error: HeirloomError) -> None:
     """An error's message and hint as one sentence."""
-    sentence = escaped(error.message, 600)
+    sentence = escaped(draft.with_names(error.message), 600)
     st.error(f"{sentence} {escaped(error.hint, 600)}".strip(), icon=":material/error:")
 
 

@@ -155,7 +155,7 @@ def _honesty(result: Outcome) -> None:
         st.write("No decided card yet.")
         return
     if not written:
-        early = "An early look: this is answered when the sample is complete."
+        early = "An early look: only a complete sample answers this."
         st.markdown(escaped(honesty_sentence(bands) if result.lot.final else early, 600))
     mean = np.array([100 * rate.mean_confidence for rate in bands])
     right = np.array([100 * (1 - rate.interval.value) for rate in bands])

@@ -73,6 +73,10 @@ def start(page: Page, address: str, spec: str) -> None:
     settled(page)
     page.get_by_role("button", name="Use this YAML").click()
     expect(page.get_by_text("Time on this machine")).to_be_visible(timeout=120_000)
+    name = page.get_by_placeholder("Name as it shall stand in the record")
+    name.fill("Ada")
+    name.press("Enter")
+    settled(page)
     page.locator(".st-key-start button").click()
     expect(page.get_by_role("heading", name="Run", exact=True)).to_be_visible(timeout=120_000)
 

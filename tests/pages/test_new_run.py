@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from distill.spec import spec_from_yaml
 from distill.store import RunStore
 from distill.workspace import Workspace
-from pages.ui import draft
+from pages.ui import draft, state
 from tests.pages.driver import assert_well, open_page, said
 
 WORDS = ["".join(chr(97 + (i * k) % 26) for k in (3, 5, 7, 11)) for i in range(200)]
@@ -197,8 +197,9 @@ def test_another_task_brings_its_own_teachers_arms_and_gates(home: Path, rows: P
 
 def test_an_upload_keeps_its_name_as_text_and_nothing_of_its_path(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: dict[str, object] = {}
-    monkeypatch.setattr(draft.state, "put", kept.__setitem__)
-    monkeypatch.setattr(draft.state, "get", lambda name, other=None: kept.get(name, other))
+    monkeypatch.setattr(state, "put", kept.__setitem__)
+    monkeypatch.setattr(state, "get", lambda name, other=None: kept.get(name, other))
     draft.name_upload("/w/uploads/c46a.csv", "..\\..\\etc/broken.csv")
     assert draft.shown_name("/w/uploads/c46a.csv") == "broken.csv"
     assert draft.shown_name("/data/rows.csv") == "/data/rows.csv"
+    assert draft.with_names("c46a.csv, line 3 has 3 cells.") == "broken.csv, line 3 has 3 cells."
