@@ -33,9 +33,8 @@ def agreement_measures(who: str, found: Agreement | None, group: str | None = No
     ]
 
 
-FEWEST = (
-    10  # decided cards below which a band is not judged: with one interval a band, some exclude the truth by chance
-)
+# decided cards below which a band is not judged: with one interval a band, some exclude the truth by chance
+FEWEST = 10
 
 
 def overconfident(rate: Rate) -> bool:

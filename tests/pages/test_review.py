@@ -158,7 +158,7 @@ def test_every_figure_of_the_results_has_its_interval_its_n_and_a_sentence(start
         r"At least [\d.]+\u00a0%\. The limit is 5\.0\u00a0%",
         r"\[[\d.]+, 100\.0\] 95 %, n = 4 cards",
         r"Beyond chance \(AC1\): 1\.00 \[[\d.]+, 1\.00\]",
-        r"No: it is surer than it is right in \d of \d bands\.|Nothing shows that it is surer than it is right, on 30 cards",
+        r"Too few cards to tell: no band has 10 that are decided\.",  # 30 cards in five bands
         r"Most in .*: [\d.]+ % \[[\d.]+, [\d.]+\] of \d+ cards; in the whole|No slice is shown to be worse than the whole",
         r"At most [\d.]+ % of the labels are wrong \(30 cards, 95 %\)",
     ):
@@ -174,6 +174,11 @@ def test_what_the_results_say_in_words() -> None:
         rate("confidence", "0.95–1.00", 0.3, 0.2, 0.4, 0.97),
     )
     assert review_results.honesty_sentence([honest]) == "Nothing shows that it is surer than it is right, on 40 cards."
+    few = replace(vain, n=9, wrong=6)
+    assert review_results.honesty_sentence([few]) == "Too few cards to tell: no band has 10 that are decided."
+    assert review_results.honesty_sentence([honest, few]) == review_results.honesty_sentence([honest]).replace(
+        "40", "49"
+    )
     assert review_results.honesty_sentence([honest, vain]) == (
         "No: it is surer than it is right in 1 of 2 bands. Where it is 97.0 % sure, 70.0 % [60.0, 80.0] of its labels are right (40 cards)."
     )

@@ -203,7 +203,7 @@ def test_a_teacher_that_never_answers_stops_the_run(tmp_path: Path, base: Path) 
         ({"api_key_env": "gsk_secret"}, "names an environment variable"),
         ({"budget_usd": 1.0, "usd_per_million_in": 0.0}, "needs the prices"),
         ({"day": "yesterday"}, "such as 2026-11-24"),
-        ({"model": ""}, "at least 1 character"),
+        ({"model": ""}, "must not be empty"),
     ],
 )
 def test_options_that_are_refused_without_repeating_a_secret(
